@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// A frame on loan: a private copy of its headers, and views into the sender's memory for the rest.
+#pragma once
+
+#include <linux/virtio_net.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Frames that one receive call lends at most.
+#define FRAME_BURST 64u
+
+// Bytes of a frame that are read into its head at once (or the whole frame where it is shorter):
+// Ethernet, two tags, IPv4 or IPv6 and the ports fit. Who needs more asks frame_pull().
+#define FRAME_HEAD     64u
+#define FRAME_HEAD_MAX 192u
+// Room before the head for two VLAN tags.
+#define FRAME_HEADROOM 8u
+// Offset of the head's first byte as received.
+#define FRAME_HEAD_OFF FRAME_HEADROOM
+
+// The shortest frame that is forwarded: an Ethernet header. Guests send unpadded frames.
+#define FRAME_LEN_MIN 14u
+// The longest: a 64 KiB segment with all its headers.
+#define FRAME_LEN_MAX (65535u + 14u + 8u)
+
+// A run of the frame's bytes in the sender's memory. It may change while we look at it: nothing is
+// decided on it, it is only copied (or summed) once.
+struct frame_seg {
+	const uint8_t *base;
+	uint32_t len;
+};
+
+enum frame_flags {
+	FRAME_TAGGED = 1 << 0, // the head carries an 802.1Q tag (behind the addresses)
+	FRAME_OFFLOAD =
+		1 << 1,       // offload says that work is left: a checksum, a segmentation, or both
+	FRAME_FLOOD = 1 << 2, // broadcast, multicast or unknown: goes to several ports
+};
+
+// One frame of a burst. Its bytes, as they are delivered, are the head
+//	buf[head_off .. head_off + head_len)
+// followed by the n_segs segments at segs. `len` is the sum of all. The head is private: each of
+// its bytes was read from the sender once, and it is what every decision and delivery uses.
+//
+// Written by the worker that received it, for the length of one burst; never shared.
+struct frame {
+	uint32_t len;                 // bytes, without FCS: head_len + all segments
+	uint16_t head_len;            // bytes held in the head
+	uint8_t head_off;             // where they start in buf
+	uint8_t flags;                // enum frame_flags
+	uint16_t n_segs;              // segments behind the head, 0 if the head holds all
+	uint16_t vid;                 // VLAN it travels in, set by the switch, 1..4094
+	uint32_t hash;                // flow hash, only where a queue is chosen by it
+	const struct frame_seg *segs; // n_segs views; &seg where there is but one
+	struct frame_seg seg;
+	struct virtio_net_hdr offload; // as the sender claims it, in native endian; all 0 without
+	uint8_t unused[6];
+	uint8_t buf[FRAME_HEADROOM + FRAME_HEAD_MAX];
+} __attribute__((aligned(64)));
+
+_Static_assert(offsetof(struct frame, buf) + FRAME_HEADROOM == 64, "the head starts a cache line");
+_Static_assert(sizeof(struct frame) == 256, "frames tile a burst");
+
+// A burst: frames lent by one receive queue, all given back together.
+struct burst {
+	uint32_t n;     // frames lent
+	uint32_t flags; // OR of all the frames' flags
+	uint32_t bytes; // sum of all the frames' lengths
+	struct frame f[FRAME_BURST];
+};
+
+// First byte of the head, as it is delivered.
+static inline uint8_t *frame_head(struct frame *f)
+{
+	return f->buf + f->head_off;
+}
+
+static inline const uint8_t *frame_head_const(const struct frame *f)
+{
+	return f->buf + f->head_off;
+}
+
+// Makes the head hold at least `want` bytes (all of a shorter frame), reading each byte of the
+// sender's memory once. Returns false, frame unchanged, if the frame is shorter than `want` or
+// `want` exceeds FRAME_HEAD_MAX. Worker thread.
+bool frame_pull(struct frame *f, unsigned want);
+
+// Copies bytes [off, off + len) of the frame to `to`. The caller has checked that they are inside.
+void frame_copy(const struct frame *f, uint32_t off, void *to, uint32_t len);
