@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+# Network namespaces and veth pairs. Every name carries this script's pid, nothing is made in the
+# namespace that the script was started in, and everything goes away with the script.
+
+# ns NAME: the full name of this script's namespace NAME.
+ns() { echo "weft-$$-$1"; }
+
+# ns_add NAME...: makes namespaces with loopback up and without IPv6 chatter.
+ns_add() {
+	local name
+	for name; do
+		ip netns add "$(ns "$name")"
+		cleanup ip netns del "$(ns "$name")"
+		ip -n "$(ns "$name")" link set lo up
+		in_ns "$name" sysctl -qw net.ipv6.conf.default.accept_dad=0 \
+			net.ipv6.conf.default.router_solicitations=0
+	done
+}
+
+# in_ns NAME COMMAND...
+in_ns() {
+	local name=$1
+	shift
+	ip netns exec "$(ns "$name")" "$@"
+}
+
+# veth NS1 DEV1 NS2 DEV2 [MAC2]: a pair of interfaces, both up; DEV2 is the host's end.
+veth() {
+	ip -n "$(ns "$1")" link add "$2" type veth peer name "$4" netns "$(ns "$3")"
+	[[ -z ${5:-} ]] || ip -n "$(ns "$3")" link set "$4" address "$5"
+	ip -n "$(ns "$1")" link set "$2" up
+	ip -n "$(ns "$3")" link set "$4" up
+	# What AF_XDP carries are finished frames: the host's end must not leave checksums to a card.
+	if command -v ethtool >/dev/null; then
+		in_ns "$3" ethtool -K "$4" tx off rx off >/dev/null 2>&1 || true
+	fi
+}
+
+# host NAME ADDRESS/LENGTH MAC: a namespace NAME with the interface eth0, whose other end is the
+# interface NAME of the switch's namespace `sw`.
+host() {
+	ns_add "$1"
+	veth sw "$1" "$1" eth0 "$3"
+	[[ -z $2 ]] || ip -n "$(ns "$1")" addr add "$2" dev eth0
+}
+
+# ping_ok NS ADDRESS [PAYLOAD] [COUNT]: true without a single loss.
+ping_ok() {
+	in_ns "$1" ping -n -q -i 0.02 -W 2 -c "${4:-20}" -s "${3:-56}" "$2" | grep -q ' 0% packet loss'
+}
