@@ -16,7 +16,7 @@
 static int open_dummy(const struct port_config *config, const struct port_upcalls *up,
 	struct port **out, struct error *err)
 {
-	struct port *port = aligned_alloc(64, sizeof(*port));
+	struct port *port = aligned_alloc(64, (sizeof(*port) + 63) & ~(size_t)63);
 	extern const struct port_ops dummy_ops;
 
 	assert_non_null(port);
