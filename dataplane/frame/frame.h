@@ -45,14 +45,14 @@ enum frame_flags {
 //
 // Written by the worker that received it, for the length of one burst; never shared.
 struct frame {
-	uint32_t len;                 // bytes, without FCS: head_len + all segments
-	uint16_t head_len;            // bytes held in the head
-	uint8_t head_off;             // where they start in buf
-	uint8_t flags;                // enum frame_flags
-	uint16_t n_segs;              // segments behind the head, 0 if the head holds all
-	uint16_t vid;                 // VLAN it travels in, set by the switch, 1..4094
-	uint32_t hash;                // flow hash, only where a queue is chosen by it
-	const struct frame_seg *segs; // n_segs views; &seg where there is but one
+	uint32_t len;           // bytes, without FCS: head_len + all segments
+	uint16_t head_len;      // bytes held in the head
+	uint8_t head_off;       // where they start in buf
+	uint8_t flags;          // enum frame_flags
+	uint16_t n_segs;        // segments behind the head, 0 if the head holds all
+	uint16_t vid;           // VLAN it travels in, set by the switch, 1..4094
+	uint32_t hash;          // flow hash, only where a queue is chosen by it
+	struct frame_seg *segs; // n_segs views, this frame's alone; &seg where there is but one
 	struct frame_seg seg;
 	struct virtio_net_hdr offload; // as the sender claims it, in native endian; all 0 without
 	uint8_t unused[6];
@@ -81,10 +81,26 @@ static inline const uint8_t *frame_head_const(const struct frame *f)
 	return f->buf + f->head_off;
 }
 
+// The part of frame_pull that reads segments.
+bool frame_pull_segs(struct frame *f, unsigned want);
+
 // Makes the head hold at least `want` bytes (all of a shorter frame), reading each byte of the
-// sender's memory once. Returns false, frame unchanged, if the frame is shorter than `want` or
-// `want` exceeds FRAME_HEAD_MAX. Worker thread.
-bool frame_pull(struct frame *f, unsigned want);
+// sender's memory once; what was read leaves the segments. Returns false, frame unchanged, if the
+// frame is shorter than `want` or `want` exceeds FRAME_HEAD_MAX (less 4 for each tag that was
+// popped). Worker thread.
+static inline bool frame_pull(struct frame *f, unsigned want)
+{
+	return want <= f->head_len || frame_pull_segs(f, want);
+}
+
+// Makes `to` a second view of the same frame, with a head of its own to put tags on or to complete
+// a checksum in. Both share the segments: neither may be pulled any more, and `from` must stay.
+static inline void frame_dup(struct frame *to, const struct frame *from)
+{
+	*to = *from;
+	if (from->segs == &from->seg)
+		to->segs = &to->seg;
+}
 
 // Copies bytes [off, off + len) of the frame to `to`. The caller has checked that they are inside.
 void frame_copy(const struct frame *f, uint32_t off, void *to, uint32_t len);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "dataplane/frame/frame.h"
+#include "dataplane/frame/offload.h"
 #include "dataplane/port/error.h"
 #include "dataplane/port/stats.h"
 
@@ -17,15 +18,14 @@
 
 enum port_link { PORT_LINK_DOWN, PORT_LINK_UP };
 
-// What a receiver can finish by itself, as bits of 1 << VIRTIO_NET_F_GUEST_*: what is not set here
-// the switch completes in software before it calls tx. 0: only complete frames.
+// What the receiver behind a port can finish by itself: enum offload, under the port's names.
 enum port_offload {
-	PORT_OFFLOAD_CSUM = 1 << 0,
-	PORT_OFFLOAD_TSO4 = 1 << 1,
-	PORT_OFFLOAD_TSO6 = 1 << 2,
-	PORT_OFFLOAD_ECN = 1 << 3,
-	PORT_OFFLOAD_USO4 = 1 << 4,
-	PORT_OFFLOAD_USO6 = 1 << 5,
+	PORT_OFFLOAD_CSUM = OFFLOAD_CSUM,
+	PORT_OFFLOAD_TSO4 = OFFLOAD_TSO4,
+	PORT_OFFLOAD_TSO6 = OFFLOAD_TSO6,
+	PORT_OFFLOAD_ECN = OFFLOAD_ECN,
+	PORT_OFFLOAD_USO4 = OFFLOAD_USO4,
+	PORT_OFFLOAD_USO6 = OFFLOAD_USO6,
 };
 
 // As the configuration file says it; strings are copied by the port.

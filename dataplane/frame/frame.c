@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Reads bytes of borrowed frames: more headers into the private head, or a run into a buffer.
+#include "dataplane/frame/frame.h"
+
+#include <assert.h>
+#include <string.h>
+
+bool frame_pull_segs(struct frame *f, unsigned want)
+{
+	if (want > f->len || want > FRAME_HEAD_MAX || f->head_off + want > sizeof(f->buf))
+		return false;
+	while (f->head_len < want) {
+		assert(f->n_segs > 0); // or len is not the sum of what there is
+		struct frame_seg *seg = f->segs;
+		uint32_t n = want - f->head_len;
+		if (n < seg->len) {
+			memcpy(frame_head(f) + f->head_len, seg->base, n);
+			seg->base += n;
+			seg->len -= n;
+		} else {
+			n = seg->len;
+			memcpy(frame_head(f) + f->head_len, seg->base, n);
+			f->segs++;
+			f->n_segs--;
+		}
+		f->head_len += n;
+	}
+	return true;
+}
+
+void frame_copy(const struct frame *f, uint32_t off, void *to, uint32_t len)
+{
+	uint8_t *out = to;
+	if (off < f->head_len) {
+		uint32_t n = f->head_len - off < len ? f->head_len - off : len;
+		memcpy(out, frame_head_const(f) + off, n);
+		out += n;
+		len -= n;
+		off = 0;
+	} else {
+		off -= f->head_len;
+	}
+	for (const struct frame_seg *seg = f->segs; len > 0; seg++) {
+		if (off >= seg->len) {
+			off -= seg->len;
+			continue;
+		}
+		uint32_t n = seg->len - off < len ? seg->len - off : len;
+		memcpy(out, seg->base + off, n);
+		out += n;
+		len -= n;
+		off = 0;
+	}
+}
