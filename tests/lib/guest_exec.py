@@ -10,6 +10,7 @@ reached with 125.
 """
 import base64
 import os
+import signal
 import socket
 import sys
 import time
@@ -94,4 +95,5 @@ def main(arguments):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(main(sys.argv[1:]))

@@ -27,10 +27,10 @@ in_ns() {
 
 # veth NS1 DEV1 NS2 DEV2 [MAC2]: a pair of interfaces, both up; DEV2 is the host's end.
 veth() {
-	ip -n "$(ns "$1")" link add "$2" type veth peer name "$4" netns "$(ns "$3")"
-	[[ -z ${5:-} ]] || ip -n "$(ns "$3")" link set "$4" address "$5"
-	ip -n "$(ns "$1")" link set "$2" up
-	ip -n "$(ns "$3")" link set "$4" up
+	ip -n "$(ns "$1")" link add name "$2" type veth peer name "$4" netns "$(ns "$3")"
+	[[ -z ${5:-} ]] || ip -n "$(ns "$3")" link set dev "$4" address "$5"
+	ip -n "$(ns "$1")" link set dev "$2" up
+	ip -n "$(ns "$3")" link set dev "$4" up
 	# What AF_XDP carries are finished frames: the host's end must not leave checksums to a card.
 	if command -v ethtool >/dev/null; then
 		in_ns "$3" ethtool -K "$4" tx off rx off >/dev/null 2>&1 || true
@@ -48,4 +48,14 @@ host() {
 # ping_ok NS ADDRESS [PAYLOAD] [COUNT]: true without a single loss.
 ping_ok() {
 	in_ns "$1" ping -n -q -i 0.02 -W 2 -c "${4:-20}" -s "${3:-56}" "$2" | grep -q ' 0% packet loss'
+}
+
+# frames FROM TO [OPTION...]: tests/lib/frames.py between NS:DEVICE and NS:DEVICE of this script.
+frames() {
+	"$WEFT_ROOT/tests/lib/frames.py" "$(ns "${1%:*}"):${1#*:}" "$(ns "${2%:*}"):${2#*:}" "${@:3}"
+}
+
+# say NS SOURCE-MAC [OPTION...]: one broadcast frame from the namespace's eth0, to be learnt from.
+say() {
+	frames "$1:eth0" "$1:eth0" --only-send --sizes 60 --src "$2" --dst ff:ff:ff:ff:ff:ff "${@:3}"
 }

@@ -11,6 +11,8 @@ WEFTD=$WEFT_BUILD/control/weftd
 WEFTCTL=$WEFT_BUILD/cli/weftctl
 WEFTD_PID=
 SOCKET=
+# What weftd is started with, as in: (setpriv --bounding-set=-net_admin)
+WEFTD_WRAPPER=()
 
 # Sanitizers of the debug build: any finding ends weftd with this status, and the test with it.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=0:exitcode=99:detect_leaks=1}
@@ -41,7 +43,7 @@ weft_start() {
 weft_spawn() {
 	local log=$T/weftd.log
 	[[ ! -e $log ]] || cat "$log" >>"$T/weftd.log.old"
-	spawn "$log" ip netns exec "$(ns sw)" "$WEFTD" -c "$T/weft.yaml" -s "$SOCKET" --foreground "$@"
+	spawn "$log" ip netns exec "$(ns sw)" "${WEFTD_WRAPPER[@]}" "$WEFTD" -c "$T/weft.yaml" -s "$SOCKET" --foreground "$@"
 	WEFTD_PID=$PID
 }
 
@@ -123,3 +125,20 @@ weftd_refuses() {
 	[[ $status -lt 90 ]] || fail "weftd crashed (status $status): $output"
 	expect "$output" "$1" "weftd's message"
 }
+
+# --- what the JSON of weftctl looks like, for conditions ---
+
+# stat_of PORT COUNTER: the expression for a port's counter in `stats show`.
+stat_of() { echo "(map(select(.name == \"$1\"))[0].$2)"; }
+
+# drops_of PORT [REASON]: the expression for its drops, all or of one reason.
+drops_of() {
+	local drops="map(select(.name == \"$1\"))[0].drops"
+	if [[ ${2:-} ]]; then echo "($drops.$2 // 0)"; else echo "([${drops}[]] | add // 0)"; fi
+}
+
+# drops PORT REASON: that number, now.
+drops() { ctl -j stats show | jq "$(drops_of "$1" "$2")"; }
+
+# mac_of NS: the address of that host's eth0.
+mac_of() { in_ns "$1" cat /sys/class/net/eth0/address; }
