@@ -157,12 +157,13 @@ struct eth_layers {
 	uint16_t l3;    // offset of what `type` names
 	uint16_t l4;    // behind IPv4 options and IPv6 extension headers; 0 where there is no IP
 	uint8_t n_tags; // 802.1Q and 802.1ad
-	uint8_t proto;  // IPPROTO_* of what is at l4; in a fragment, of the whole packet
-	bool fragment;  // of IPv4 or IPv6; l4 is a transport header in the first one only
+	uint8_t proto;  // IPPROTO_* of what is at l4; in a fragment, of what was cut up
+	bool fragment;  // of IPv4 or IPv6; l4 is that header in the first one only
 };
 
-// Finds the headers, pulling what it looks at: all up to l4 is then in the head. Walks hop-by-hop,
-// routing, destination options, AH and fragment headers of IPv6. Worker thread.
+// Finds the headers, pulling what it looks at: all up to l4 is then in the head. Walks the hop-by-hop,
+// routing, destination options and fragment headers of IPv6; AH counts as a transport header, as it
+// does in IPv4. Worker thread.
 // 0, or with *to untouched:
 //   -EBADMSG   a header is cut short or contradicts itself, or there are too many tags
 //   -E2BIG     headers go beyond FRAME_HEAD_MAX
@@ -177,18 +178,19 @@ struct eth_sender {
 		ETH_SENDER_IPV6, // ip is the source
 		ETH_SENDER_ND,   // IPv6 with a neighbour discovery message, RFC 4861
 	} kind;
-	uint8_t nd_type; // ICMPv6 type of an ND message: 133 (router solicitation) to 137
+	uint8_t nd_type; // ICMPv6 type of such a message: 133 (router solicitation) to 137
 			 // (redirect)
-	bool has_mac;    // mac is set: ARP, or ND with a link-layer address of the sender's
+	bool has_mac;    // mac is set: ARP, or neighbour discovery that says it
 	bool has_target; // target is set: a neighbour advertisement, which claims that address
 	uint8_t ip[16];
 	uint8_t target[16];
 	uint8_t mac[6];
 };
 
-// Fills *to from the frame; pulls. ND options are all looked at; a second link-layer address that
-// differs from the first is refused, as receivers differ in which they believe. Errors as
-// eth_dissect (a cut ARP or ND message is malformed); *to is then untouched. Worker thread.
+// Fills *to from the frame; pulls. Options of neighbour discovery are all looked at; a second
+// link-layer address that differs from the first is refused, as receivers differ in which they
+// believe. Errors as eth_dissect (a message cut short is malformed); *to is then untouched. Worker
+// thread.
 int eth_get_sender(struct frame *f, struct eth_sender *to);
 
 // Symmetric hash of the flow a frame belongs to: the same for both directions. Over addresses and
