@@ -6,6 +6,8 @@
 #include <errno.h>
 
 #define MAX_BYTES (1ull << 32) // virtio 1.2, 2.7.5.1: no chain is longer in total
+#define MAX_PIECES \
+	(GUESTMEM_MAX_REGIONS + 2) // of a range under 2^32 bytes: one per region, two cuts at 2^31
 
 struct walk {
 	const struct guestmem *m;
@@ -20,7 +22,7 @@ static int take(struct walk *w, const struct vring_desc *d)
 {
 	struct vq_chain *chain = &w->chain;
 	bool writable = d->flags & VRING_DESC_F_WRITE;
-	struct vq_seg scratch[GUESTMEM_MAX_REGIONS + 2];
+	struct vq_seg scratch[MAX_PIECES];
 	int n;
 
 	if (!writable && chain->last_writable)
@@ -53,20 +55,14 @@ static int take(struct walk *w, const struct vring_desc *d)
 	return 0;
 }
 
-// Copies an indirect table's entry at gpa, which may lie across two regions.
-static int load_indirect(struct walk *w, uint64_t gpa, struct vring_desc *d)
+// Copies a descriptor at gpa that may lie across two regions, each byte once.
+static int load_split(struct walk *w, uint64_t gpa, struct vring_desc *d)
 {
-	const uint8_t *p = guestmem_at(w->m, w->c, gpa, sizeof(*d));
 	struct vq_seg segs[sizeof(*d)];
 	uint8_t copy[sizeof(*d)];
 	unsigned at = 0;
-	int n;
+	int n = guestmem_split(w->m, w->c, gpa, sizeof(*d), segs, sizeof(*d));
 
-	if (vq_likely(p)) {
-		*d = vq_desc_load(p);
-		return 0;
-	}
-	n = guestmem_split(w->m, w->c, gpa, sizeof(*d), segs, sizeof(*d));
 	if (n < 0)
 		return n;
 	for (int i = 0; i < n; i++)
@@ -79,17 +75,28 @@ static int load_indirect(struct walk *w, uint64_t gpa, struct vring_desc *d)
 static int walk_indirect(struct walk *w, uint64_t gpa, uint32_t len, uint16_t max)
 {
 	uint32_t n = len / sizeof(struct vring_desc), i = 0;
-	struct vring_desc d;
+	struct vq_seg scratch[MAX_PIECES];
+	const uint8_t *table;
 	int err;
 
 	if (!len || len % sizeof(struct vring_desc) || n > max)
 		return -EBADMSG;
-	if (gpa + (len - 1) < gpa)
-		return -EFAULT;
-	for (uint32_t seen = 0; seen < n; seen++) {
-		err = load_indirect(w, gpa + i * sizeof(d), &d);
-		if (err)
+	table = guestmem_at(w->m, w->c, gpa, len);
+	if (vq_unlikely(!table)) {
+		err = guestmem_split(w->m, w->c, gpa, len, scratch, MAX_PIECES);
+		if (err < 0)
 			return err;
+	}
+	for (uint32_t seen = 0; seen < n; seen++) {
+		struct vring_desc d;
+
+		if (vq_likely(table)) {
+			d = vq_desc_load(table + i * sizeof(d));
+		} else {
+			err = load_split(w, gpa + i * sizeof(d), &d);
+			if (err)
+				return err;
+		}
 		if (d.flags & VRING_DESC_F_INDIRECT)
 			return -EBADMSG;
 		err = take(w, &d);

@@ -209,12 +209,6 @@ void vq_device_set_next(struct vq_device *q, uint16_t next_avail, uint16_t next_
 	q->ring.notified_valid = false;
 }
 
-void vq_device_break(struct vq_device *q)
-{
-	q->broken = true;
-	q->avail_idx = q->next_avail;
-}
-
 int vq_device_pop_chain(struct vq_device *q, const struct guestmem *m, struct guestmem_cache *c,
 	uint16_t max_indirect, struct vq_seg *segs, unsigned max, struct vq_chain *chain)
 {

@@ -98,8 +98,13 @@ int vq_device_restore(struct vq_device *q, const struct vq_device_state *s);
 // Sets the indexes to continue at, both modulo 2^16, and forgets what was seen of the ring.
 void vq_device_set_next(struct vq_device *q, uint16_t next_avail, uint16_t next_used);
 
-// Marks the queue broken: it shows no chains any more. For the caller that found a chain malformed.
-void vq_device_break(struct vq_device *q);
+// Marks the queue broken: it shows no chains until it is reset or restored. For the caller that
+// found the driver do the impossible, such as a head that is no descriptor.
+static inline void vq_device_break(struct vq_device *q)
+{
+	q->broken = true;
+	q->avail_idx = q->next_avail;
+}
 
 static inline bool vq_device_is_ready(const struct vq_device *q)
 {

@@ -142,12 +142,6 @@ int vq_driver_write_chain(struct vq_driver *q, const struct vring_desc *bufs, un
 	return head;
 }
 
-void vq_driver_break(struct vq_driver *q)
-{
-	q->broken = true;
-	q->used_idx = q->next_used;
-}
-
 uint64_t vq_driver_writable_len(const struct vq_driver *q, uint16_t head)
 {
 	uint64_t sum = q->writable[head];

@@ -194,7 +194,11 @@ static inline void vq_driver_kick_invalidate(struct vq_driver *q)
 // --- Reaping ---
 
 // Marks the queue broken: nothing is reaped any more.
-void vq_driver_break(struct vq_driver *q);
+static inline void vq_driver_break(struct vq_driver *q)
+{
+	q->broken = true;
+	q->used_idx = q->next_used;
+}
 
 // How many used elements wait. More than are in flight is impossible and breaks the queue (0 then).
 static inline unsigned vq_driver_used_pending(struct vq_driver *q)

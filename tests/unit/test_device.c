@@ -1,0 +1,545 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The device side against the driver side: setters, life, every index wrap, bursts, hostile
+// indexes, notification.
+#include "tests/unit/virtq_pair.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+static void test_init_takes_powers_of_two(void **state)
+{
+	struct vq_device q;
+
+	for (uint32_t n = 0; n <= 65535; n++) {
+		bool ok = n && n <= 32768 && !(n & (n - 1));
+
+		assert_int_equal(vq_device_init(&q, (uint16_t)n), ok ? 0 : -EINVAL);
+	}
+}
+
+static void test_sizes(void **state)
+{
+	struct vq_device q;
+
+	assert_int_equal(vq_device_init(&q, 256), 0);
+	assert_int_equal(vq_device_set_size(&q, 256), 0);
+	assert_int_equal(vq_device_set_size(&q, 512), -EINVAL);
+	assert_int_equal(vq_device_set_size(&q, 0), -EINVAL);
+	assert_int_equal(vq_device_set_size(&q, 100), -EINVAL);
+	assert_int_equal(q.cfg.size, 256);
+	assert_int_equal(vq_device_set_max_size(&q, 100), -EINVAL);
+	assert_int_equal(vq_device_set_max_size(&q, 64), 0);
+	assert_int_equal(q.cfg.size, 64); // cut down with it
+	assert_int_equal(vq_device_set_size(&q, 128), -EINVAL);
+	assert_int_equal(vq_device_set_size(&q, 1), 0);
+}
+
+static void test_address_halves_are_independent(void **state)
+{
+	struct vq_device q;
+
+	assert_int_equal(vq_device_init(&q, 8), 0);
+	vq_device_set_desc_high(&q, 0x11111111);
+	vq_device_set_desc_low(&q, 0x22222220);
+	vq_device_set_avail_low(&q, 0x33333333);
+	vq_device_set_avail_high(&q, 0x44444444);
+	vq_device_set_used_high(&q, 0x55555555);
+	vq_device_set_used_low(&q, 0x66666666);
+	assert_true(q.cfg.desc == 0x1111111122222220);
+	assert_true(q.cfg.avail == 0x4444444433333333);
+	assert_true(q.cfg.used == 0x5555555566666666);
+	vq_device_set_desc_low(&q, 0);
+	vq_device_set_avail_high(&q, 0);
+	assert_true(q.cfg.desc == 0x1111111100000000);
+	assert_true(q.cfg.avail == 0x33333333);
+}
+
+static void test_is_valid(void **state)
+{
+	static const struct {
+		const char *what;
+		int64_t desc, avail, used; // added to good addresses
+		bool ready;
+		int err;
+	} cases[] = {
+		{"good", 0, 0, 0, true, 0},
+		{"not ready", 0, 0, 0, false, -EINVAL},
+		{"descriptors misaligned", 8, 0, 0, true, -EINVAL},
+		{"available ring misaligned", 0, 1, 0, true, -EINVAL},
+		{"used ring misaligned", 0, 0, 2, true, -EINVAL},
+		{"descriptors before memory", -16, 0, 0, true, -EFAULT},
+		{"descriptors far away", 1ll << 40, 0, 0, true, -EFAULT},
+		{"available ring far away", 0, 1ll << 40, 0, true, -EFAULT},
+		{"used ring past the end", 0, 0, PAIR_DATA, true, 0},
+		{"used ring just past the end", 0, 0, PAIR_DATA + 60, true, -EFAULT},
+		{"wraps", -(int64_t)PAIR_GPA - 16, 0, 0, true, -EFAULT},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct pair p;
+
+		pair_init(&p, 8, false);
+		vq_device_unmap(&p.dev);
+		p.dev.cfg.desc += (uint64_t)cases[i].desc;
+		p.dev.cfg.avail += (uint64_t)cases[i].avail;
+		p.dev.cfg.used += (uint64_t)cases[i].used;
+		vq_device_set_ready(&p.dev, cases[i].ready);
+		if (vq_device_is_valid(&p.dev, &p.mem) != !cases[i].err)
+			fail_msg("%s: is_valid", cases[i].what);
+		if (vq_device_map(&p.dev, &p.mem) != cases[i].err)
+			fail_msg("%s: map", cases[i].what);
+		assert_int_equal(vq_device_is_ready(&p.dev), !cases[i].err);
+		pair_fini(&p);
+	}
+}
+
+static void test_areas_stay_in_one_region(void **state)
+{
+	struct pair p;
+	uint64_t cut;
+
+	pair_init(&p, 8, false);
+	cut = p.layout.used; // memory of two regions, the used ring in the second
+	guestmem_init(&p.mem);
+	assert_int_equal(guestmem_add(&p.mem, PAIR_GPA, cut, p.ram, 0), 0);
+	assert_int_equal(guestmem_add(&p.mem, PAIR_GPA + cut, 4096, p.ram + cut, 0), 0);
+	assert_true(vq_device_is_valid(&p.dev, &p.mem));
+	guestmem_init(&p.mem);
+	cut += 8; // through the used ring
+	assert_int_equal(guestmem_add(&p.mem, PAIR_GPA, cut, p.ram, 0), 0);
+	assert_int_equal(guestmem_add(&p.mem, PAIR_GPA + cut, 4096, p.ram + cut, 0), 0);
+	assert_false(vq_device_is_valid(&p.dev, &p.mem));
+	pair_fini(&p);
+}
+
+static void test_set_rings(void **state)
+{
+	struct pair p;
+	struct vq_device q;
+	uint8_t *base;
+
+	pair_init(&p, 8, false);
+	base = p.ram;
+	assert_int_equal(vq_device_init(&q, 8), 0);
+	vq_device_set_next(&q, 7, 5);
+	assert_int_equal(vq_device_set_rings(&q, 16, p.drv.desc, p.drv.avail, p.drv.used), -EINVAL);
+	assert_int_equal(vq_device_set_rings(&q, 6, p.drv.desc, p.drv.avail, p.drv.used), -EINVAL);
+	assert_int_equal(vq_device_set_rings(&q, 8, NULL, p.drv.avail, p.drv.used), -EINVAL);
+	assert_int_equal(vq_device_set_rings(&q, 8, p.drv.desc, NULL, p.drv.used), -EINVAL);
+	assert_int_equal(vq_device_set_rings(&q, 8, p.drv.desc, p.drv.avail, NULL), -EINVAL);
+	assert_int_equal(
+		vq_device_set_rings(&q, 8, (void *)(base + 8), p.drv.avail, p.drv.used), -EINVAL);
+	assert_int_equal(
+		vq_device_set_rings(&q, 8, p.drv.desc, (void *)(base + 1), p.drv.used), -EINVAL);
+	assert_int_equal(
+		vq_device_set_rings(&q, 8, p.drv.desc, p.drv.avail, (void *)(base + 2)), -EINVAL);
+	assert_false(vq_device_is_ready(&q));
+	assert_int_equal(vq_device_set_rings(&q, 4, p.drv.desc, p.drv.avail, p.drv.used), 0);
+	assert_true(vq_device_is_ready(&q));
+	assert_int_equal(q.size, 4);
+	assert_int_equal(vq_device_next_avail(&q), 7); // the indexes stay
+	assert_int_equal(vq_device_next_used(&q), 5);
+	vq_device_unmap(&q);
+	assert_false(vq_device_is_ready(&q));
+	pair_fini(&p);
+}
+
+// Every size; the indexes pass every value and the wrap; the free list hands out every descriptor.
+static void test_every_size_over_the_wrap(void **state)
+{
+	for (uint32_t size = 1; size <= VQ_MAX_SIZE; size *= 2) {
+		for (int event_idx = 0; event_idx < 2; event_idx++) {
+			struct pair p;
+
+			pair_init(&p, (uint16_t)size, event_idx);
+			for (uint32_t i = 0; i < 0x10000 + size + 3; i++) {
+				uint16_t head = pair_offer(&p, i % PAIR_DATA, 1, true), got = 0;
+				struct vq_reaped r;
+
+				assert_int_equal(vq_device_pop_burst(&p.dev, &got, 1), 1);
+				assert_int_equal(got, head);
+				assert_int_equal(vq_device_desc(&p.dev, got).addr,
+					p.data_gpa + i % PAIR_DATA);
+				pair_give_back(&p, got, i & 1);
+				assert_true(vq_driver_reap(&p.drv, &r));
+				assert_int_equal(r.head, head);
+				assert_int_equal(r.len, i & 1);
+				assert_int_equal(vq_driver_free_chain(&p.drv, head), 0);
+			}
+			assert_int_equal(vq_device_next_avail(&p.dev), (uint16_t)(size + 3));
+			assert_int_equal(vq_device_next_used(&p.dev), (uint16_t)(size + 3));
+			assert_int_equal(vq_device_avail_idx(&p.dev), (uint16_t)(size + 3));
+			assert_int_equal(vq_device_used_idx(&p.dev), (uint16_t)(size + 3));
+			pair_fini(&p);
+		}
+	}
+}
+
+// A full ring, popped and given back in bursts of every length, starting before the wrap.
+static void test_bursts_over_the_wrap(void **state)
+{
+	for (unsigned burst = 1; burst <= 64; burst++) {
+		struct vring_used_elem elems[64];
+		uint16_t heads[64], got[64];
+		struct vq_reaped back[64];
+		struct pair p;
+
+		pair_init(&p, 64, false);
+		pair_set_index(&p, 0xffe0);
+		for (unsigned i = 0; i < 64; i++)
+			heads[i] = pair_offer(&p, i, 1, true);
+		for (unsigned done = 0; done < 64;) {
+			unsigned left = 64 - done, want = left < burst ? left : burst;
+
+			assert_int_equal(vq_device_avail(&p.dev, burst), want);
+			assert_int_equal(vq_device_pop_burst(&p.dev, got, burst), want);
+			for (unsigned i = 0; i < want; i++) {
+				assert_int_equal(got[i], heads[done + i]);
+				elems[want - 1 - i] = (struct vring_used_elem){got[i], 1};
+			}
+			vq_device_used_burst(&p.dev, elems, want);
+			assert_int_equal(vq_driver_used_pending(&p.drv), 0);
+			vq_device_publish(&p.dev);
+			assert_int_equal(vq_driver_used_pending(&p.drv), want);
+			assert_int_equal(vq_driver_reap_burst(&p.drv, back, 64), want);
+			for (unsigned i = 0; i < want; i++)
+				assert_int_equal(back[i].head, elems[i].id);
+			done += want;
+		}
+		assert_int_equal(vq_device_pop_burst(&p.dev, got, burst), 0);
+		pair_fini(&p);
+	}
+}
+
+static void test_avail_is_read_again_only_when_short(void **state)
+{
+	struct pair p;
+
+	pair_init(&p, 8, false);
+	pair_offer(&p, 0, 1, false);
+	pair_offer(&p, 0, 1, false);
+	assert_int_equal(vq_device_avail(&p.dev, 1), 1); // learns of both
+	p.drv.avail->idx = 0x4000;                       // would break the queue, if seen
+	assert_int_equal(vq_device_avail(&p.dev, 0), 0);
+	assert_int_equal(vq_device_avail(&p.dev, 2), 2);
+	assert_false(p.dev.broken);
+	assert_int_equal(vq_device_avail(&p.dev, 3), 0);
+	assert_true(p.dev.broken);
+	pair_fini(&p);
+}
+
+static void test_impossible_index_breaks_the_queue(void **state)
+{
+	static const struct {
+		uint16_t start, idx;
+		unsigned n;
+		bool broken;
+	} cases[] = {
+		{0, 8, 8, false},
+		{0, 9, 0, true},
+		{0, 0xffff, 0, true},
+		{5, 4, 0, true},
+		{5, 5, 0, false},
+		{0xfffc, 4, 8, false},
+		{0xfffc, 5, 0, true},
+		{0xfffc, 0xfffb, 0, true},
+		{0x8000, 0, 0, true},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct pair p;
+		uint16_t heads[8];
+
+		pair_init(&p, 8, false);
+		pair_set_index(&p, cases[i].start);
+		p.drv.avail->idx = cases[i].idx;
+		assert_int_equal(vq_device_avail(&p.dev, 64), cases[i].n);
+		assert_int_equal(p.dev.broken, cases[i].broken);
+		if (cases[i].broken) {
+			// Nothing more, whatever the ring says then; until reset.
+			p.drv.avail->idx = (uint16_t)(cases[i].start + 1);
+			assert_int_equal(vq_device_avail(&p.dev, 1), 0);
+			assert_int_equal(vq_device_pop_burst(&p.dev, heads, 8), 0);
+			vq_device_reset(&p.dev);
+			assert_false(p.dev.broken);
+		}
+		pair_fini(&p);
+	}
+}
+
+static void test_bad_head_breaks_the_queue(void **state)
+{
+	struct vq_chain chain;
+	struct vq_seg segs[4];
+	uint16_t heads[8];
+	struct pair p;
+
+	pair_init(&p, 8, false);
+	for (int i = 0; i < 4; i++)
+		pair_offer(&p, 0, 1, false);
+	p.drv.avail->ring[2] = 8;
+	assert_int_equal(vq_device_pop_burst(&p.dev, heads, 8), 2);
+	assert_true(p.dev.broken);
+	assert_int_equal(vq_device_next_avail(&p.dev), 2);
+	assert_int_equal(vq_device_avail(&p.dev, 1), 0);
+	assert_int_equal(
+		vq_device_pop_chain(&p.dev, &p.mem, &p.cache, 0, segs, 4, &chain), -EBADMSG);
+	pair_fini(&p);
+}
+
+static void test_pop_chain(void **state)
+{
+	struct vring_desc bufs[3] = {
+		{0, 10, 0, 0}, {0, 20, VRING_DESC_F_WRITE, 0}, {0, 1, VRING_DESC_F_WRITE, 0}};
+	struct vq_chain chain = {0};
+	struct vq_seg segs[4];
+	struct pair p;
+	int head;
+
+	pair_init(&p, 8, false);
+	assert_int_equal(vq_device_pop_chain(&p.dev, &p.mem, &p.cache, 0, segs, 4, &chain), 0);
+	for (int i = 0; i < 3; i++)
+		bufs[i].addr = p.data_gpa + 100 * i;
+	head = vq_driver_write_chain(&p.drv, bufs, 3);
+	assert_true(vq_driver_push(&p.drv, (uint16_t)head));
+	vq_driver_publish(&p.drv);
+	assert_int_equal(vq_device_pop_chain(&p.dev, &p.mem, &p.cache, 0, segs, 4, &chain), 1);
+	assert_int_equal(chain.head, head);
+	assert_int_equal(chain.n_desc, 3);
+	assert_ptr_equal(segs[1].base, p.ram + p.layout.total + 100);
+
+	// A malformed chain counts as popped and can be given back.
+	head = pair_offer(&p, 0, 1, false);
+	p.drv.desc[head].flags = VRING_DESC_F_INDIRECT;
+	assert_int_equal(
+		vq_device_pop_chain(&p.dev, &p.mem, &p.cache, 0, segs, 4, &chain), -EBADMSG);
+	assert_int_equal(chain.head, head);
+	assert_int_equal(chain.n_desc, 0);
+	assert_false(p.dev.broken);
+	assert_int_equal(vq_device_next_avail(&p.dev), 2);
+	pair_fini(&p);
+}
+
+static void test_go_back(void **state)
+{
+	uint16_t heads[8], again[8];
+	struct pair p;
+
+	pair_init(&p, 8, false);
+	pair_set_index(&p, 0xfffe);
+	for (int i = 0; i < 5; i++)
+		pair_offer(&p, 0, 1, false);
+	assert_int_equal(vq_device_pop_burst(&p.dev, heads, 4), 4);
+	vq_device_unpop(&p.dev, 1);
+	assert_int_equal(vq_device_pop_burst(&p.dev, again, 1), 1);
+	assert_int_equal(again[0], heads[3]);
+	vq_device_unpop(&p.dev, 4);
+	assert_int_equal(vq_device_next_avail(&p.dev), 0xfffe);
+	assert_int_equal(vq_device_pop_burst(&p.dev, again, 8), 5);
+	assert_memory_equal(again, heads, 4 * sizeof(heads[0]));
+	pair_fini(&p);
+}
+
+static void test_iterate_without_popping(void **state)
+{
+	uint16_t heads[5], head;
+	unsigned seen = 0;
+	struct pair p;
+
+	pair_init(&p, 8, false);
+	pair_set_index(&p, 0xfffd);
+	for (int i = 0; i < 5; i++)
+		heads[i] = pair_offer(&p, 0, 1, false);
+	for (vq_device_foreach(&p.dev, i, n, head)) {
+		assert_int_equal(n, 5);
+		assert_int_equal(head, heads[i]);
+		seen++;
+	}
+	assert_int_equal(seen, 5);
+	assert_int_equal(vq_device_next_avail(&p.dev), 0xfffd);
+	pair_fini(&p);
+}
+
+static void test_reset(void **state)
+{
+	struct vq_device fresh;
+	struct pair p;
+	uint16_t head = 0;
+
+	pair_init(&p, 8, true);
+	assert_int_equal(vq_device_init(&fresh, 8), 0);
+	pair_offer(&p, 0, 1, false);
+	assert_int_equal(vq_device_pop_burst(&p.dev, &head, 1), 1);
+	pair_give_back(&p, head, 0);
+	vq_device_reset(&p.dev);
+	assert_memory_equal(&p.dev, &fresh, sizeof(fresh));
+	pair_fini(&p);
+}
+
+static void test_save_and_restore(void **state)
+{
+	struct vq_device_state s, bad;
+	struct vq_device moved;
+	uint16_t heads[4];
+	struct vq_reaped r;
+	struct pair p;
+
+	pair_init(&p, 8, true);
+	pair_set_index(&p, 0xffff);
+	for (int i = 0; i < 4; i++)
+		heads[i] = pair_offer(&p, 0, 1, false);
+	assert_int_equal(vq_device_pop_burst(&p.dev, &heads[0], 2), 2);
+	pair_give_back(&p, heads[0], 0);
+	vq_device_save(&p.dev, &s);
+	memset(&moved, 0x5a, sizeof(moved));
+
+	bad = s;
+	bad.size = 3;
+	assert_int_equal(vq_device_restore(&moved, &bad), -EINVAL);
+	bad = s;
+	bad.max_size = 0;
+	assert_int_equal(vq_device_restore(&moved, &bad), -EINVAL);
+	bad = s;
+	bad.size = 16;
+	assert_int_equal(vq_device_restore(&moved, &bad), -EINVAL);
+	bad = s;
+	bad.next_used = (uint16_t)(s.next_avail - 9);
+	assert_int_equal(vq_device_restore(&moved, &bad), -EINVAL);
+	bad.next_used = (uint16_t)(s.next_avail + 1);
+	assert_int_equal(vq_device_restore(&moved, &bad), -EINVAL);
+	assert_int_equal(moved.size, 0x5a5a);
+
+	assert_int_equal(vq_device_restore(&moved, &s), 0);
+	assert_false(vq_device_is_ready(&moved));
+	assert_int_equal(vq_device_map(&moved, &p.mem), 0);
+	assert_true(vq_device_needs_notification(&moved)); // the first decision after a move
+	p.dev = moved;
+	pair_give_back(&p, heads[1], 0);
+	assert_true(vq_driver_reap(&p.drv, &r));
+	assert_int_equal(r.head, heads[0]);
+	assert_true(vq_driver_reap(&p.drv, &r));
+	assert_int_equal(r.head, heads[1]);
+	assert_int_equal(vq_device_pop_burst(&p.dev, heads, 4), 2);
+	assert_int_equal(vq_device_next_avail(&p.dev), 3);
+	pair_fini(&p);
+}
+
+static void test_set_next_forgets_what_was_seen(void **state)
+{
+	struct pair p;
+	uint16_t head = 0;
+
+	pair_init(&p, 8, false);
+	for (int i = 0; i < 4; i++)
+		pair_offer(&p, 0, 1, false);
+	assert_int_equal(vq_device_avail(&p.dev, 4), 4);
+	vq_device_set_next(&p.dev, 3, 3);
+	assert_int_equal(vq_device_pop_burst(&p.dev, &head, 1), 1);
+	assert_int_equal(vq_device_avail(&p.dev, 1), 0);
+	assert_true(vq_device_needs_notification(&p.dev));
+	pair_fini(&p);
+}
+
+static void test_enable_notification_sees_what_came_meanwhile(void **state)
+{
+	for (int event_idx = 0; event_idx < 2; event_idx++) {
+		uint16_t head = 0;
+		struct pair p;
+
+		pair_init(&p, 8, event_idx);
+		pair_set_index(&p, 0xffff);
+		vq_device_disable_notification(&p.dev);
+		assert_int_equal(
+			vq_device_used_flags(&p.dev), event_idx ? 0 : VRING_USED_F_NO_NOTIFY);
+		assert_true(vq_driver_needs_kick(&p.drv)); // the first
+		pair_offer(&p, 0, 1, false);
+		if (!event_idx)
+			assert_false(vq_driver_needs_kick(&p.drv));
+		assert_true(vq_device_enable_notification(&p.dev)); // do not sleep
+		assert_int_equal(vq_device_pop_burst(&p.dev, &head, 1), 1);
+		assert_false(vq_device_enable_notification(&p.dev));
+		assert_int_equal(vq_device_used_flags(&p.dev), 0);
+		vq_driver_needs_kick(&p.drv);
+		pair_offer(&p, 0, 1, false);
+		assert_true(vq_driver_needs_kick(&p.drv));
+		pair_offer(&p, 0, 1, false);
+		// With EVENT_IDX one kick per arming, with flags as long as they stay.
+		assert_int_equal(vq_driver_needs_kick(&p.drv), !event_idx);
+		pair_fini(&p);
+	}
+}
+
+static void test_needs_notification(void **state)
+{
+	for (int event_idx = 0; event_idx < 2; event_idx++) {
+		uint16_t heads[8];
+		struct pair p;
+
+		pair_init(&p, 8, event_idx);
+		pair_set_index(&p, 0xfffe);
+		for (int i = 0; i < 6; i++)
+			pair_offer(&p, 0, 1, false);
+		assert_int_equal(vq_device_pop_burst(&p.dev, heads, 6), 6);
+		assert_true(vq_device_needs_notification(&p.dev)); // the first after start
+		assert_false(vq_device_needs_notification(&p.dev));
+		assert_false(vq_driver_enable_callbacks(&p.drv));
+		vq_device_used(&p.dev, 0, heads[0], 0);
+		vq_device_add(&p.dev, 1);
+		assert_false(vq_device_needs_notification(&p.dev)); // added is not published
+		vq_device_publish(&p.dev);
+		assert_true(vq_device_needs_notification(&p.dev));
+		assert_false(vq_device_needs_notification(&p.dev));
+		vq_driver_disable_callbacks(&p.drv);
+		pair_give_back(&p, heads[1], 0);
+		assert_false(vq_device_needs_notification(&p.dev));
+		assert_true(vq_driver_enable_callbacks(&p.drv)); // two wait already
+		vq_device_notify_invalidate(&p.dev);
+		assert_true(vq_device_needs_notification(&p.dev));
+		pair_fini(&p);
+	}
+}
+
+static void test_used_slot_names_the_bytes_written(void **state)
+{
+	struct pair p;
+
+	pair_init(&p, 8, false);
+	pair_set_index(&p, 0xfffd);
+	for (unsigned i = 0; i < 8; i++) {
+		uint16_t slot = vq_device_used_slot(&p.dev, i);
+
+		vq_device_used(&p.dev, i, (uint16_t)i, 1000 + i);
+		assert_int_equal(p.drv.used->ring[slot].len, 1000 + i);
+	}
+	pair_fini(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_init_takes_powers_of_two),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_address_halves_are_independent),
+		cmocka_unit_test(test_is_valid),
+		cmocka_unit_test(test_areas_stay_in_one_region),
+		cmocka_unit_test(test_set_rings),
+		cmocka_unit_test(test_every_size_over_the_wrap),
+		cmocka_unit_test(test_bursts_over_the_wrap),
+		cmocka_unit_test(test_avail_is_read_again_only_when_short),
+		cmocka_unit_test(test_impossible_index_breaks_the_queue),
+		cmocka_unit_test(test_bad_head_breaks_the_queue),
+		cmocka_unit_test(test_pop_chain),
+		cmocka_unit_test(test_go_back),
+		cmocka_unit_test(test_iterate_without_popping),
+		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_save_and_restore),
+		cmocka_unit_test(test_set_next_forgets_what_was_seen),
+		cmocka_unit_test(test_enable_notification_sees_what_came_meanwhile),
+		cmocka_unit_test(test_needs_notification),
+		cmocka_unit_test(test_used_slot_names_the_bytes_written),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
