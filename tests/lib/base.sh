@@ -79,7 +79,7 @@ trap 'exit 129' HUP
 
 # tmpdir: sets T to a directory that goes away with the script. Short: socket paths are limited.
 tmpdir() {
-	T=$(mktemp -d "/tmp/weft.${1:-t}.XXXXXX")
+	T=$(mktemp -d "${TMPDIR:-/tmp}/weft.${1:-t}.XXXXXX")
 	cleanup rm -rf "$T"
 }
 

@@ -99,7 +99,7 @@ vm_start() {
 	rm -f "$T/$name.control" "$T/$name.qmp"
 	spawn "$T/$name.qemu" "$VM_QEMU" -name "$name" -nodefaults -no-user-config -display none \
 		-machine "$VM_MACHINE,memory-backend=mem" -accel "$VM_ACCEL" "${cpu[@]}" -smp "$smp" \
-		-object "memory-backend-memfd,id=mem,size=${mem}M,share=on" -m "$mem" \
+		-object "memory-backend-memfd,id=mem,size=${mem}M,share=${VM_SHARE:-on}" -m "$mem" \
 		-kernel "$VM_KERNEL" -initrd "$VM_INITRAMFS" \
 		-append "console=$VM_CONSOLE quiet loglevel=4 panic=-1 mitigations=off nokaslr tsc=reliable rcupdate.rcu_expedited=1 random.trust_cpu=on" \
 		-serial "file:$T/$name.console" \
