@@ -18,6 +18,9 @@
 
 enum port_link { PORT_LINK_DOWN, PORT_LINK_UP };
 
+// Halves of a queue pair, seen from the switch: PORT_RX lends frames, PORT_TX takes them.
+enum port_dir { PORT_RX = 1 << 0, PORT_TX = 1 << 1 };
+
 // What the receiver behind a port can finish by itself: enum offload, under the port's names.
 enum port_offload {
 	PORT_OFFLOAD_CSUM = OFFLOAD_CSUM,
@@ -107,9 +110,12 @@ struct port_ops {
 	// *st, and passed over. Returns how many entries of `list` were dealt with. Counts tx_*.
 	uint32_t (*tx)(struct port *port, unsigned q, const struct frame *f, const uint8_t *list,
 		uint32_t n, struct port_stats *st);
-	// W. Once per pass for each queue that rx_done or tx touched, after the worker's full
-	// fence: tells the other side if it wants to be told.
-	void (*notify)(struct port *port, unsigned q, struct port_stats *st);
+	// W. Once per pass for each queue that was touched, after the worker's full fence: tells
+	// the other side if it wants to be told. `dirs` says by what: PORT_RX by rx_done, PORT_TX
+	// by tx. With several workers the owner of receive queue `q` calls with PORT_RX while
+	// another calls with PORT_TX, so each touches its own half only; calls with PORT_TX, like
+	// tx, exclude each other.
+	void (*notify)(struct port *port, unsigned q, unsigned dirs, struct port_stats *st);
 
 	// W. Before sleep: asks to be woken for queue `q`. True if there is work already (the
 	// worker will not sleep). Undone by disarm.
