@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The forwarding database: which port an address of a VLAN lives on.
+//
+// A hash table of fixed size. A bucket is one cache line with four entries; a key lives in either
+// of two buckets that a secret hash chooses (a guest that knew it could aim at one bucket). Keys go
+// to the first bucket while that is half empty, else to the emptier of the two, so that nearly
+// every look-up touches one line and full buckets are rare at the highest fill.
+//
+// Look-up takes no lock: key, value and key again are read; a writer takes the key away before it
+// changes the value. Should an entry change to another key and back in between, one frame sees a
+// port that was right or wrong for it a moment ago: whoever uses the port holds it against the
+// members of the frame's VLAN anyway.
+//
+// Changes are made under one lock. Workers only try it: what could not be learnt now is learnt with
+// the next frame. `gen` counts changes of what a look-up could have answered before, so that
+// workers may cache answers.
+//
+// Under a flood of addresses each port keeps its fair share (capacity divided by the ports that
+// have entries): a port at or above its share replaces the oldest it finds of its own, a port below
+// takes from those above. An entry of a port within its share is never the victim, static entries
+// neither. The search for a victim is bounded: it looks at a window of buckets, and the next search
+// goes on behind it.
+#pragma once
+
+#include "dataplane/port/port.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FDB_WAYS 4u
+
+// `where` of an entry.
+#define FDB_PORT(where) ((where)&0xffffu)
+#define FDB_STATIC      (1u << 16)
+#define FDB_NONE        0xffffffffu // of a look-up: not known
+
+struct fdb_entry {
+	uint64_t key;   // fdb_key(); 0: empty
+	uint32_t where; // port | FDB_STATIC
+	uint32_t seen;  // seconds of CLOCK_MONOTONIC; stored by the worker of the source port
+};
+
+struct fdb_bucket {
+	struct fdb_entry e[FDB_WAYS];
+} __attribute__((aligned(64)));
+
+struct fdb {
+	struct fdb_bucket *buckets;
+	uint64_t secret[2]; // odd multipliers
+	uint32_t shift;     // 64 - log2(buckets)
+	uint32_t n_buckets;
+	uint32_t gen; // written under lock, read by workers once per burst
+
+	pthread_mutex_t lock __attribute__((aligned(64)));
+	// Under lock (n also read without).
+	uint32_t n, max;
+	uint32_t n_static;
+	uint32_t hand;            // where the next search for a victim begins
+	uint32_t owned[PORT_MAX]; // learnt entries of each port
+	uint32_t n_owners;        // ports with any
+};
+
+// An address in a VLAN as one word: the address in memory order, the VLAN (1..4094) above it.
+static inline uint64_t fdb_key(uint64_t addr, uint16_t vid)
+{
+	return addr | (uint64_t)vid << 48;
+}
+
+static inline uint16_t fdb_key_vid(uint64_t key)
+{
+	return (uint16_t)(key >> 48);
+}
+
+// A table for up to `max` addresses. 0 or -ENOMEM.
+int fdb_new(uint32_t max, struct fdb **out);
+void fdb_free(struct fdb *fdb);
+
+static inline uint64_t fdb_hash(const struct fdb *fdb, uint64_t key)
+{
+	uint64_t h = key * fdb->secret[0];
+
+	return (h ^ h >> 32) * fdb->secret[1];
+}
+
+// The bucket of first choice, and the other.
+static inline struct fdb_bucket *fdb_bucket(const struct fdb *fdb, uint64_t hash)
+{
+	return &fdb->buckets[hash >> fdb->shift];
+}
+
+static inline struct fdb_bucket *fdb_bucket_alt(const struct fdb *fdb, uint64_t hash)
+{
+	return &fdb->buckets[((hash ^ hash >> 32) * fdb->secret[0]) >> fdb->shift];
+}
+
+// Looks through one bucket. The entry (for its `where` at *where), or NULL.
+static inline struct fdb_entry *fdb_probe(struct fdb_bucket *b, uint64_t key, uint32_t *where)
+{
+	for (unsigned i = 0; i < FDB_WAYS; i++) {
+		struct fdb_entry *e = &b->e[i];
+		if (__atomic_load_n(&e->key, __ATOMIC_ACQUIRE) != key)
+			continue;
+		uint32_t w = __atomic_load_n(&e->where, __ATOMIC_ACQUIRE);
+		// Pairs with the release fence of a writer between taking the key and storing
+		// the value.
+		if (__atomic_load_n(&e->key, __ATOMIC_RELAXED) != key)
+			return NULL;
+		*where = w;
+		return e;
+	}
+	return NULL;
+}
+
+// The entry of `key` and its `where`; NULL if there is none (*where is then FDB_NONE). Any thread.
+static inline struct fdb_entry *fdb_find_hash(
+	const struct fdb *fdb, uint64_t key, uint64_t hash, uint32_t *where)
+{
+	struct fdb_entry *e;
+
+	*where = FDB_NONE;
+	e = fdb_probe(fdb_bucket(fdb, hash), key, where);
+	if (__builtin_expect(!e, 0))
+		e = fdb_probe(fdb_bucket_alt(fdb, hash), key, where);
+	return e;
+}
+
+static inline struct fdb_entry *fdb_find(const struct fdb *fdb, uint64_t key, uint32_t *where)
+{
+	return fdb_find_hash(fdb, key, fdb_hash(fdb, key), where);
+}
+
+static inline uint32_t fdb_gen(const struct fdb *fdb)
+{
+	return __atomic_load_n(&fdb->gen, __ATOMIC_ACQUIRE);
+}
+
+enum fdb_result {
+	FDB_SAME,   // it was there already; its time is renewed
+	FDB_LEARNT, // new
+	FDB_MOVED,  // was on change->old_port
+	FDB_KEPT,   // a static entry says otherwise and stays
+	FDB_BUSY,   // the lock is taken: try with the next frame
+	FDB_FULL,   // no room that this port may take
+};
+
+// What fdb_learn did beside its result.
+struct fdb_change {
+	uint16_t old_port;     // FDB_MOVED
+	uint16_t evicted_port; // of evicted
+	uint64_t evicted;      // key that had to go for it, or 0
+};
+
+// Worker or control: `key` was seen as a source on `port` at second `now`.
+enum fdb_result fdb_learn(
+	struct fdb *fdb, uint64_t key, uint16_t port, uint32_t now, struct fdb_change *change);
+
+// Control. A static entry, instead of whatever is there. 0, or -ENOSPC.
+int fdb_set(struct fdb *fdb, uint64_t key, uint16_t port, uint32_t now);
+// Control. 0 or -ENOENT.
+int fdb_del(struct fdb *fdb, uint64_t key);
+
+// Control. Removes all entries that `want` selects, telling each to `gone` (may be NULL; called
+// with the lock held in passing). Returns how many.
+typedef bool fdb_select(void *ctx, uint64_t key, uint32_t where, uint32_t seen);
+uint32_t fdb_sweep(struct fdb *fdb, fdb_select *want, void *ctx);
+
+// Control. Calls `each` for every entry until it returns non-zero, and returns that.
+int fdb_foreach(const struct fdb *fdb,
+	int (*each)(void *ctx, uint64_t key, uint32_t where, uint32_t seen), void *ctx);
+
+static inline uint32_t fdb_count(const struct fdb *fdb)
+{
+	return __atomic_load_n(&fdb->n, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The forwarding database: learning, moves, static entries, ageing, fair shares under a flood.
+#include "dataplane/switch/fdb.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+static struct fdb *table(uint32_t max)
+{
+	struct fdb *fdb;
+
+	assert_int_equal(fdb_new(max, &fdb), 0);
+	return fdb;
+}
+
+static uint64_t key(uint32_t i)
+{
+	return fdb_key(0x000000000002ull | (uint64_t)i << 16, 1);
+}
+
+static enum fdb_result learn(struct fdb *fdb, uint64_t k, uint16_t port, uint32_t now)
+{
+	struct fdb_change change;
+	return fdb_learn(fdb, k, port, now, &change);
+}
+
+static uint32_t where(const struct fdb *fdb, uint64_t k)
+{
+	uint32_t w;
+
+	fdb_find(fdb, k, &w);
+	return w;
+}
+
+static void learns_moves_and_renews(void **state)
+{
+	struct fdb *fdb = table(1000);
+	struct fdb_change change;
+	uint32_t w;
+
+	assert_int_equal(where(fdb, key(1)), FDB_NONE);
+	assert_int_equal(learn(fdb, key(1), 7, 100), FDB_LEARNT);
+	assert_int_equal(where(fdb, key(1)), 7);
+	assert_int_equal(learn(fdb, key(1), 7, 105), FDB_SAME);
+	assert_int_equal(fdb_find(fdb, key(1), &w)->seen, 105);
+
+	uint32_t gen = fdb_gen(fdb);
+	assert_int_equal(fdb_learn(fdb, key(1), 9, 106, &change), FDB_MOVED);
+	assert_int_equal(change.old_port, 7);
+	assert_int_equal(where(fdb, key(1)), 9);
+	assert_int_not_equal(fdb_gen(fdb), gen);
+	assert_int_equal(fdb->owned[7], 0);
+	assert_int_equal(fdb->owned[9], 1);
+	assert_int_equal(fdb_count(fdb), 1);
+	fdb_free(fdb);
+}
+
+static void the_vlan_is_part_of_the_key(void **state)
+{
+	struct fdb *fdb = table(1000);
+
+	learn(fdb, fdb_key(0x112233445502, 1), 3, 0);
+	learn(fdb, fdb_key(0x112233445502, 4094), 4, 0);
+	assert_int_equal(where(fdb, fdb_key(0x112233445502, 1)), 3);
+	assert_int_equal(where(fdb, fdb_key(0x112233445502, 4094)), 4);
+	assert_int_equal(where(fdb, fdb_key(0x112233445502, 2)), FDB_NONE);
+	assert_int_equal(fdb_key_vid(fdb_key(0xffffffffffff, 4094)), 4094);
+	fdb_free(fdb);
+}
+
+static void static_entries_stay(void **state)
+{
+	struct fdb *fdb = table(1000);
+
+	learn(fdb, key(1), 7, 0);
+	assert_int_equal(fdb_set(fdb, key(1), 8, 0), 0); // instead of the learnt one
+	assert_int_equal(where(fdb, key(1)), 8 | FDB_STATIC);
+	assert_int_equal(fdb_set(fdb, key(2), 8, 0), 0);
+	assert_int_equal(learn(fdb, key(1), 7, 1), FDB_KEPT);
+	assert_int_equal(learn(fdb, key(1), 8, 1), FDB_SAME);
+	assert_int_equal(FDB_PORT(where(fdb, key(1))), 8);
+	assert_int_equal(fdb_del(fdb, key(1)), 0);
+	assert_int_equal(fdb_del(fdb, key(1)), -ENOENT);
+	assert_int_equal(fdb_count(fdb), 1);
+	fdb_free(fdb);
+}
+
+static void a_taken_lock_is_not_waited_for(void **state)
+{
+	struct fdb *fdb = table(1000);
+
+	pthread_mutex_lock(&fdb->lock);
+	assert_int_equal(learn(fdb, key(1), 7, 0), FDB_BUSY);
+	assert_int_equal(where(fdb, key(1)), FDB_NONE);
+	pthread_mutex_unlock(&fdb->lock);
+	assert_int_equal(learn(fdb, key(1), 7, 0), FDB_LEARNT);
+	fdb_free(fdb);
+}
+
+static bool older_than(void *ctx, uint64_t k, uint32_t w, uint32_t seen)
+{
+	return !(w & FDB_STATIC) && seen < *(uint32_t *)ctx;
+}
+
+static int count_one(void *ctx, uint64_t k, uint32_t w, uint32_t seen)
+{
+	++*(uint32_t *)ctx;
+	return 0;
+}
+
+static int stop_at_once(void *ctx, uint64_t k, uint32_t w, uint32_t seen)
+{
+	return 42;
+}
+
+static void sweeps_what_is_selected(void **state)
+{
+	struct fdb *fdb = table(1000);
+	uint32_t limit = 50, n = 0;
+
+	for (uint32_t i = 0; i < 100; i++)
+		learn(fdb, key(i), 1, i);
+	fdb_set(fdb, key(1000), 1, 0);
+	uint32_t gen = fdb_gen(fdb);
+	assert_int_equal(fdb_sweep(fdb, older_than, &limit), 50);
+	assert_int_not_equal(fdb_gen(fdb), gen);
+	assert_int_equal(fdb_count(fdb), 51);
+	assert_int_equal(where(fdb, key(49)), FDB_NONE);
+	assert_int_equal(where(fdb, key(50)), 1);
+	assert_int_equal(fdb_foreach(fdb, count_one, &n), 0);
+	assert_int_equal(n, 51);
+	assert_int_equal(fdb_foreach(fdb, stop_at_once, NULL), 42);
+	gen = fdb_gen(fdb);
+	assert_int_equal(fdb_sweep(fdb, older_than, &limit), 0);
+	assert_int_equal(fdb_gen(fdb), gen); // nothing changed, no cache is dropped
+	fdb_free(fdb);
+}
+
+// Full tables lose next to nothing: with 65,536 addresses in it, each can be found.
+static void a_full_table_holds_what_it_says(void **state)
+{
+	const uint32_t max = 65536;
+	struct fdb *fdb = table(max);
+	uint32_t missing = 0;
+
+	for (uint32_t i = 0; i < max; i++)
+		learn(fdb, key(i), (uint16_t)(i % 16), 0);
+	for (uint32_t i = 0; i < max; i++)
+		missing += where(fdb, key(i)) != i % 16;
+	assert_true(missing < max / 1000);
+	assert_true(fdb_count(fdb) <= max);
+	fdb_free(fdb);
+}
+
+// Sixteen honest ports with ten addresses each, and one that floods: the honest keep theirs, the
+// flooder replaces its own oldest, and nobody's table grows.
+static void a_flood_evicts_the_flooder_only(void **state)
+{
+	const uint32_t max = 1024;
+	struct fdb *fdb = table(max);
+	struct fdb_change change;
+
+	for (uint32_t i = 0; i < 160; i++)
+		assert_int_equal(learn(fdb, key(i), (uint16_t)(i / 10), 0), FDB_LEARNT);
+	assert_int_equal(fdb_set(fdb, key(900000), 3, 0), 0);
+	for (uint32_t i = 0; i < 50000; i++) {
+		fdb_learn(fdb, key(1000 + i), 99, 1 + i / 100, &change);
+		if (change.evicted)
+			assert_int_equal(change.evicted_port, 99);
+		assert_true(fdb_count(fdb) <= max);
+	}
+	for (uint32_t i = 0; i < 160; i++)
+		assert_int_equal(where(fdb, key(i)), i / 10);
+	assert_int_equal(where(fdb, key(900000)), 3 | FDB_STATIC);
+	// The newest of the flood are there, the oldest are gone.
+	assert_int_equal(where(fdb, key(1000)), FDB_NONE);
+	uint32_t recent = 0;
+	for (uint32_t i = 49900; i < 50000; i++)
+		recent += where(fdb, key(1000 + i)) == 99;
+	assert_true(recent > 50);
+	fdb_free(fdb);
+}
+
+// A port that comes late gets its share from the one that has filled the table.
+static void a_late_port_gets_its_share(void **state)
+{
+	const uint32_t max = 256;
+	struct fdb *fdb = table(max);
+	struct fdb_change change;
+	uint32_t learnt = 0;
+
+	for (uint32_t i = 0; i < 10000; i++)
+		learn(fdb, key(i), 1, 1);
+	assert_true(fdb->owned[1] > max * 9 / 10);
+	for (uint32_t i = 0; i < 1000; i++) {
+		enum fdb_result r = fdb_learn(fdb, key(20000 + i), 2, 2, &change);
+		if (r == FDB_LEARNT && fdb->owned[2] < max / 2)
+			learnt++;
+		if (change.evicted && fdb->owned[2] < max / 2)
+			assert_int_equal(change.evicted_port, 1);
+	}
+	assert_true(fdb->owned[2] >= max / 2 - 1);
+	assert_true(fdb->owned[1] >= max / 2 - 1);
+	fdb_free(fdb);
+}
+
+static void static_entries_fill_the_table_and_no_more(void **state)
+{
+	const uint32_t max = 16;
+	struct fdb *fdb = table(max);
+
+	for (uint32_t i = 0; i < max; i++)
+		assert_int_equal(fdb_set(fdb, key(i), 1, 0), 0);
+	assert_int_equal(fdb_set(fdb, key(100), 1, 0), -ENOSPC);
+	assert_int_equal(learn(fdb, key(101), 1, 0), FDB_FULL);
+	assert_int_equal(fdb_count(fdb), max);
+	fdb_free(fdb);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(learns_moves_and_renews),
+		cmocka_unit_test(the_vlan_is_part_of_the_key),
+		cmocka_unit_test(static_entries_stay),
+		cmocka_unit_test(a_taken_lock_is_not_waited_for),
+		cmocka_unit_test(sweeps_what_is_selected),
+		cmocka_unit_test(a_full_table_holds_what_it_says),
+		cmocka_unit_test(a_flood_evicts_the_flooder_only),
+		cmocka_unit_test(a_late_port_gets_its_share),
+		cmocka_unit_test(static_entries_fill_the_table_and_no_more),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
