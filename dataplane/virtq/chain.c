@@ -9,59 +9,73 @@
 #define MAX_PIECES \
 	(GUESTMEM_MAX_REGIONS + 2) // of a range under 2^32 bytes: one per region, two cuts at 2^31
 
+// Where a walk is. Everything is inlined into vq_chain_walk(), so that this lives in registers.
 struct walk {
 	const struct guestmem *m;
 	struct guestmem_cache *c;
 	struct vq_seg *segs;
-	unsigned max, n;
-	struct vq_chain chain;
+	unsigned max;
+	unsigned n;          // segments so far
+	unsigned n_readable; // of them, before the first writable descriptor
+	unsigned n_desc, n_first, n_last;
+	uint64_t len, readable_len; // bytes so far
+	struct vring_desc d;        // the copy being looked at; at the end the last one
+	bool writable, first_writable;
 };
 
-// Turns one checked copy into segments and sums.
-static int take(struct walk *w, const struct vring_desc *d)
+// What take() leaves to the rare: over two regions, longer than a segment, no bytes, not in memory, only counting.
+static __attribute__((noinline)) int take_split(const struct guestmem *m, struct guestmem_cache *c,
+	uint64_t gpa, uint32_t len, struct vq_seg *segs, unsigned max)
 {
-	struct vq_chain *chain = &w->chain;
-	bool writable = d->flags & VRING_DESC_F_WRITE;
 	struct vq_seg scratch[MAX_PIECES];
-	int n;
 
-	if (!writable && chain->last_writable)
+	return segs ? guestmem_split(m, c, gpa, len, segs, max)
+		    : guestmem_split(m, c, gpa, len, scratch, MAX_PIECES);
+}
+
+// Turns the checked copy w->d into segments and sums.
+static inline __attribute__((always_inline)) int take(struct walk *w)
+{
+	bool writable = w->d.flags & VRING_DESC_F_WRITE;
+	uint64_t off = w->d.addr - w->c->gpa;
+	int n = 1;
+
+	if (vq_unlikely(!writable && w->writable))
 		return -EBADMSG;
-	if (chain->readable_len + chain->writable_len + d->len > MAX_BYTES)
+	w->len += w->d.len;
+	if (vq_unlikely(w->len > MAX_BYTES))
 		return -EBADMSG;
-	if (w->segs)
-		n = guestmem_split(w->m, w->c, d->addr, d->len, w->segs + w->n, w->max - w->n);
-	else
-		n = guestmem_split(
-			w->m, w->c, d->addr, d->len, scratch, sizeof(scratch) / sizeof(scratch[0]));
-	if (n < 0)
-		return n;
-	w->n += n;
-	if (writable) {
-		chain->n_writable += n;
-		chain->writable_len += d->len;
+	if (vq_likely(off < w->c->size && w->d.len <= w->c->size - off && w->n < w->max &&
+		      w->d.len - 1 < INT32_MAX)) {
+		w->segs[w->n] = (struct vq_seg){w->c->hva + off, w->d.len};
 	} else {
-		chain->n_readable += n;
-		chain->readable_len += d->len;
+		n = take_split(w->m, w->c, w->d.addr, w->d.len, w->segs ? w->segs + w->n : NULL,
+			w->max - w->n);
+		if (n < 0)
+			return n;
 	}
-	if (!chain->n_desc++) {
-		chain->n_first = n;
-		chain->first_writable = writable;
+	w->n += (unsigned)n;
+	if (!writable) {
+		w->n_readable = w->n;
+		w->readable_len = w->len;
 	}
-	chain->n_last = n;
-	chain->last_gpa = d->addr;
-	chain->last_len = d->len;
-	chain->last_writable = writable;
+	if (!w->n_desc++) {
+		w->n_first = (unsigned)n;
+		w->first_writable = writable;
+	}
+	w->n_last = (unsigned)n;
+	w->writable = writable;
 	return 0;
 }
 
 // Copies a descriptor at gpa that may lie across two regions, each byte once.
-static int load_split(struct walk *w, uint64_t gpa, struct vring_desc *d)
+static __attribute__((noinline)) int load_split(
+	const struct guestmem *m, struct guestmem_cache *c, uint64_t gpa, struct vring_desc *d)
 {
 	struct vq_seg segs[sizeof(*d)];
 	uint8_t copy[sizeof(*d)];
 	unsigned at = 0;
-	int n = guestmem_split(w->m, w->c, gpa, sizeof(*d), segs, sizeof(*d));
+	int n = guestmem_split(m, c, gpa, sizeof(*d), segs, sizeof(*d));
 
 	if (n < 0)
 		return n;
@@ -72,10 +86,10 @@ static int load_split(struct walk *w, uint64_t gpa, struct vring_desc *d)
 	return 0;
 }
 
-static int walk_indirect(struct walk *w, uint64_t gpa, uint32_t len, uint16_t max)
+static inline __attribute__((always_inline)) int walk_indirect(
+	struct walk *w, uint64_t gpa, uint32_t len, uint16_t max)
 {
 	uint32_t n = len / sizeof(struct vring_desc), i = 0;
-	struct vq_seg scratch[MAX_PIECES];
 	const uint8_t *table;
 	int err;
 
@@ -83,56 +97,57 @@ static int walk_indirect(struct walk *w, uint64_t gpa, uint32_t len, uint16_t ma
 		return -EBADMSG;
 	table = guestmem_at(w->m, w->c, gpa, len);
 	if (vq_unlikely(!table)) {
-		err = guestmem_split(w->m, w->c, gpa, len, scratch, MAX_PIECES);
+		err = take_split(w->m, w->c, gpa, len, NULL, 0);
 		if (err < 0)
 			return err;
 	}
 	for (uint32_t seen = 0; seen < n; seen++) {
-		struct vring_desc d;
-
 		if (vq_likely(table)) {
-			d = vq_desc_load(table + i * sizeof(d));
+			w->d = vq_desc_load(table + i * sizeof(w->d));
 		} else {
-			err = load_split(w, gpa + i * sizeof(d), &d);
+			struct vring_desc d;
+
+			err = load_split(w->m, w->c, gpa + i * sizeof(d), &d);
 			if (err)
 				return err;
+			w->d = d;
 		}
-		if (d.flags & VRING_DESC_F_INDIRECT)
+		if (w->d.flags & VRING_DESC_F_INDIRECT)
 			return -EBADMSG;
-		err = take(w, &d);
+		err = take(w);
 		if (err)
 			return err;
-		if (!(d.flags & VRING_DESC_F_NEXT))
+		if (!(w->d.flags & VRING_DESC_F_NEXT))
 			return 0;
-		if (d.next >= n)
+		if (w->d.next >= n)
 			return -EBADMSG;
-		i = d.next;
+		i = w->d.next;
 	}
 	return -EBADMSG; // more steps than entries: a loop
 }
 
-static int walk_table(struct walk *w, const struct vq_table *t, uint16_t head)
+static inline __attribute__((always_inline)) int walk_table(
+	struct walk *w, const struct vq_table *t, uint16_t head)
 {
 	uint16_t i = head;
-	int err;
 
 	for (uint32_t seen = 0; seen < t->size; seen++) {
-		struct vring_desc d;
+		int err;
 
 		if (i >= t->size)
 			return -EBADMSG;
-		d = vq_desc_load(&t->desc[i]);
-		if (d.flags & VRING_DESC_F_INDIRECT) {
-			if (d.flags & VRING_DESC_F_NEXT)
+		w->d = vq_desc_load(&t->desc[i]);
+		if (w->d.flags & VRING_DESC_F_INDIRECT) {
+			if (w->d.flags & VRING_DESC_F_NEXT)
 				return -EBADMSG;
-			return walk_indirect(w, d.addr, d.len, t->max_indirect);
+			return walk_indirect(w, w->d.addr, w->d.len, t->max_indirect);
 		}
-		err = take(w, &d);
+		err = take(w);
 		if (err)
 			return err;
-		if (!(d.flags & VRING_DESC_F_NEXT))
+		if (!(w->d.flags & VRING_DESC_F_NEXT))
 			return 0;
-		i = d.next;
+		i = w->d.next;
 	}
 	return -EBADMSG; // more steps than descriptors: a loop
 }
@@ -140,12 +155,25 @@ static int walk_table(struct walk *w, const struct vq_table *t, uint16_t head)
 int vq_chain_walk(const struct vq_table *t, const struct guestmem *m, struct guestmem_cache *c,
 	uint16_t head, struct vq_seg *segs, unsigned max, struct vq_chain *chain)
 {
-	struct walk w = {.m = m, .c = c, .segs = segs, .max = max, .chain.head = head};
+	struct walk w = {.m = m, .c = c, .segs = segs, .max = segs ? max : 0};
 	int err = walk_table(&w, t, head);
 
 	if (err)
 		return err;
-	*chain = w.chain;
+	*chain = (struct vq_chain){
+		.head = head,
+		.n_desc = (uint16_t)w.n_desc,
+		.n_readable = w.n_readable,
+		.n_writable = w.n - w.n_readable,
+		.readable_len = w.readable_len,
+		.writable_len = w.len - w.readable_len,
+		.n_first = w.n_first,
+		.n_last = w.n_last,
+		.last_gpa = w.d.addr,
+		.last_len = w.d.len,
+		.first_writable = w.first_writable,
+		.last_writable = w.writable,
+	};
 	return 0;
 }
 

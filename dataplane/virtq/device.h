@@ -137,8 +137,7 @@ static inline unsigned vq_device_avail(struct vq_device *q, unsigned want)
 // the caller keeps it in a local and compares it with q->size before use.
 static inline uint16_t vq_device_peek(const struct vq_device *q, unsigned i)
 {
-	return vq_load16(
-		&q->ring.avail->ring[(uint16_t)(q->next_avail + i) & (uint16_t)(q->size - 1)]);
+	return vq_load16(&q->ring.avail->ring[(q->next_avail + i) & (q->size - 1u)]);
 }
 
 // One copy of descriptor id, which is below q->size.

@@ -119,7 +119,7 @@ static inline unsigned vq_driver_push_burst(struct vq_driver *q, const uint16_t 
 		n = room;
 	for (i = 0; i < n; i++) {
 		uint16_t head = heads[i];
-		uint16_t slot = (uint16_t)(q->next_avail + i) & (uint16_t)(q->size - 1);
+		uint16_t slot = (uint16_t)((q->next_avail + i) & (q->size - 1u));
 
 		if (vq_unlikely(head >= q->size || q->in_flight[head]))
 			break;
@@ -146,7 +146,7 @@ static inline unsigned vq_driver_repost(struct vq_driver *q, unsigned n)
 	if (n > room)
 		n = room;
 	for (i = 0; i < n; i++) {
-		uint16_t slot = (uint16_t)(q->next_avail + i) & (uint16_t)(q->size - 1);
+		uint16_t slot = (uint16_t)((q->next_avail + i) & (q->size - 1u));
 		uint16_t head = q->avail_shadow[slot];
 
 		if (vq_unlikely(head == VQ_NONE || q->in_flight[head]))
@@ -236,7 +236,7 @@ static inline void vq_driver_skip_used(struct vq_driver *q, unsigned n)
 	if (vq_unlikely(n > vq_driver_in_flight(q)))
 		n = vq_driver_in_flight(q);
 	for (unsigned i = 0; i < n; i++) {
-		uint16_t slot = (uint16_t)(q->next_used + i) & (uint16_t)(q->size - 1);
+		uint16_t slot = (uint16_t)((q->next_used + i) & (q->size - 1u));
 
 		q->in_flight[q->avail_shadow[slot]] = 0;
 	}

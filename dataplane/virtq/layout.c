@@ -22,7 +22,7 @@ int vq_layout_init(struct vq_layout *l, uint32_t n_queues, uint32_t size, uint64
 	uint32_t used_align)
 {
 	uint64_t align = used_align ? used_align : VQ_CACHE_LINE;
-	struct vq_layout t = {n_queues, size, data_size};
+	struct vq_layout t = {.n_queues = n_queues, .size = size, .data_size = data_size};
 	uint64_t data_bytes, at = 0;
 
 	if (!n_queues || !vq_size_is_valid(size))

@@ -37,7 +37,7 @@ static inline bool vq_used_ring_is_valid(const struct vq_used_ring *r)
 // The slot of the element i past the ones added. Its bytes are used->ring[slot]: for dirty logging.
 static inline uint16_t vq_used_ring_slot(const struct vq_used_ring *r, unsigned i)
 {
-	return (uint16_t)(r->next + i) & (uint16_t)(r->size - 1);
+	return (uint16_t)((r->next + i) & (r->size - 1u));
 }
 
 // Writes the element i past the ones added. The driver may not look at it before the index is
