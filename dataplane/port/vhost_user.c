@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Ports of type vhost-user: a guest's network card. rte_vhost speaks the protocol; the rings are
+// ours (vhost_ring.h).
+#include "dataplane/port/vhost_user.h"
+
+#include "dataplane/port/vhost_user_int.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <urcu-qsbr.h>
+
+static struct vhost_user *vhost_user(struct port *port)
+{
+	return (struct vhost_user *)port;
+}
+
+void vhost_user_say(struct vhost_user *vu, int level, const char *text)
+{
+	if (vu->port.up.log)
+		vu->port.up.log(vu->port.up.ctx, &vu->port, level, text);
+}
+
+// --- Frames (worker) ---
+
+static struct vhost_ring *ring_of(struct port *port, unsigned i)
+{
+	return rcu_dereference(vhost_user(port)->ring[i].active);
+}
+
+static uint32_t vhost_user_rx(struct port *port, unsigned q, struct burst *b, struct port_stats *st)
+{
+	struct vhost_ring *r = ring_of(port, 2 * q + 1);
+
+	if (!r) {
+		b->n = 0;
+		return 0;
+	}
+	return vhost_ring_lend(r, b, st);
+}
+
+static void vhost_user_rx_done(struct port *port, unsigned q, struct burst *b)
+{
+	struct vhost_ring *r = ring_of(port, 2 * q + 1);
+
+	if (r)
+		vhost_ring_give_back(r);
+}
+
+static uint32_t vhost_user_tx(struct port *port, unsigned q, const struct frame *f,
+	const uint8_t *list, uint32_t n, struct port_stats *st)
+{
+	struct vhost_ring *r = ring_of(port, 2 * q);
+
+	if (!r) {
+		st->drop[DROP_port_down] += n;
+		return n;
+	}
+	return vhost_ring_deliver(r, f, list, n, st);
+}
+
+static void vhost_user_notify(struct port *port, unsigned q, unsigned dirs, struct port_stats *st)
+{
+	struct vhost_ring *to_guest = dirs & PORT_TX ? ring_of(port, 2 * q) : NULL;
+	struct vhost_ring *from_guest = dirs & PORT_RX ? ring_of(port, 2 * q + 1) : NULL;
+
+	if (to_guest)
+		vhost_ring_notify(to_guest, st);
+	if (from_guest)
+		vhost_ring_notify(from_guest, st);
+}
+
+static bool vhost_user_arm(struct port *port, unsigned q)
+{
+	struct vhost_ring *r = ring_of(port, 2 * q + 1);
+
+	return r && vhost_ring_arm(r);
+}
+
+static void vhost_user_disarm(struct port *port, unsigned q)
+{
+	struct vhost_ring *r = ring_of(port, 2 * q + 1);
+
+	if (r)
+		vhost_ring_disarm(r);
+}
+
+// --- Opening and closing (control) ---
+
+// Whether rte_vhost will be able to bind `path`: what it does not say is why it could not.
+static int check_bind(const char *path, struct error *err)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	struct stat st;
+	int fd, rc = 0;
+
+	memcpy(a.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set(err, -errno, "socket", "socket: %s", strerror(errno));
+	if (!lstat(path, &st)) {
+		if (!S_ISSOCK(st.st_mode))
+			rc = error_set(err, -EEXIST, "socket",
+				"socket: %s exists and is no socket: remove it or choose another "
+				"path",
+				path);
+		else if (!connect(fd, (struct sockaddr *)&a, sizeof(a)))
+			rc = error_set(err, -EADDRINUSE, "socket",
+				"socket: %s is in use by another process: stop it or choose "
+				"another "
+				"path",
+				path);
+		else if (errno == ECONNREFUSED)
+			unlink(path); // left over by a process that is gone
+		close(fd);
+		if (rc)
+			return rc;
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	}
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)))
+		rc = error_set(err, -errno, "socket",
+			"socket: cannot create %s: %s; the directory must exist and be writable "
+			"for "
+			"weftd",
+			path, strerror(errno));
+	else
+		unlink(path);
+	close(fd);
+	return rc;
+}
+
+static int set_owner(const struct port_config *c, struct error *err)
+{
+	char buf[sizeof(c->socket_owner)], *group;
+	uid_t uid = (uid_t)-1;
+	gid_t gid = (gid_t)-1;
+
+	if (chmod(c->socket, c->socket_mode ? c->socket_mode : 0660))
+		return error_set(err, -errno, "socket",
+			"socket: cannot set the permissions of %s: %s", c->socket, strerror(errno));
+	if (!*c->socket_owner)
+		return 0;
+	memcpy(buf, c->socket_owner, sizeof(buf));
+	group = strchr(buf, ':');
+	if (group)
+		*group++ = '\0';
+	if (*buf) {
+		const struct passwd *pw = getpwnam(buf);
+		if (!pw)
+			return error_set(err, -ENOENT, "socket-owner",
+				"socket-owner: there is no user '%s' on this machine", buf);
+		uid = pw->pw_uid;
+	}
+	if (group && *group) {
+		const struct group *gr = getgrnam(group);
+		if (!gr)
+			return error_set(err, -ENOENT, "socket-owner",
+				"socket-owner: there is no group '%s' on this machine", group);
+		gid = gr->gr_gid;
+	}
+	if (chown(c->socket, uid, gid))
+		return error_set(err, -errno, "socket-owner",
+			"socket-owner: cannot give %s to %s: %s", c->socket, c->socket_owner,
+			strerror(errno));
+	return 0;
+}
+
+static int check_config(const struct port_config *c, struct error *err)
+{
+	size_t len = strnlen(c->socket, sizeof(c->socket));
+
+	if (!len || len >= sizeof(c->socket))
+		return error_set(err, -EINVAL, "socket",
+			"socket: a path of 1 to %zu bytes is needed", sizeof(c->socket) - 1);
+	if (c->queues > PORT_QUEUES_MAX)
+		return error_set(err, -EINVAL, "queues", "queues: at most %u pairs, not %u",
+			PORT_QUEUES_MAX, c->queues);
+	if (c->mtu && (c->mtu < 68 || c->mtu > 65535))
+		return error_set(err, -EINVAL, "mtu", "mtu: from 68 to 65535, not %u", c->mtu);
+	return 0;
+}
+
+// Registers the socket and says what is offered. A failure leaves nothing behind.
+static int start_driver(struct vhost_user *vu, struct error *err)
+{
+	const struct port_config *c = &vu->port.config;
+	const uint64_t protocol = UINT64_C(1) << 0 | // MQ
+				  UINT64_C(1) << 1 | // LOG_SHMFD
+				  UINT64_C(1) << 2 | // RARP
+				  UINT64_C(1) << 3 | // REPLY_ACK
+				  UINT64_C(1) << 4 | // NET_MTU
+				  UINT64_C(1) << 16; // STATUS
+	uint64_t offered = 0, protocol_offered = 0;
+
+	if (rte_vhost_driver_register(c->socket, c->client ? RTE_VHOST_USER_CLIENT : 0))
+		return error_set(err, -EIO, "socket",
+			"socket: rte_vhost does not take %s: too many ports, or the EAL is not "
+			"running",
+			c->socket);
+	if (rte_vhost_driver_get_features(c->socket, &offered) ||
+		rte_vhost_driver_disable_features(
+			c->socket, offered & (~vhost_features_all | c->features_off)) ||
+		rte_vhost_driver_get_protocol_features(c->socket, &protocol_offered) ||
+		rte_vhost_driver_set_protocol_features(c->socket, protocol_offered & protocol) ||
+		rte_vhost_driver_callback_register(c->socket, &vhost_user_device_ops) ||
+		rte_vhost_driver_start(c->socket)) {
+		rte_vhost_driver_unregister(c->socket);
+		return error_set(err, -EIO, "socket", "socket: cannot listen on or connect to %s",
+			c->socket);
+	}
+	return 0;
+}
+
+static void vhost_user_close(struct port *port)
+{
+	struct vhost_user *vu = vhost_user(port);
+
+	// Runs destroy_device for a connected guest, on this thread.
+	rte_vhost_driver_unregister(port->config.socket);
+	vhost_user_unlist(vu);
+	pthread_mutex_lock(&vu->lock);
+	vhost_user_stop(vu, 0, RINGS_MAX);
+	dirty_log_unmap(&vu->log);
+	pthread_mutex_unlock(&vu->lock);
+	pthread_mutex_destroy(&vu->lock);
+	port_fini(port);
+	free(vu);
+}
+
+static int vhost_user_open(const struct port_config *config, const struct port_upcalls *up,
+	struct port **out, struct error *err)
+{
+	struct vhost_user *vu = NULL;
+	int rc = check_config(config, err);
+
+	if (!rc && !config->client)
+		rc = check_bind(config->socket, err);
+	if (rc)
+		return rc;
+	if (posix_memalign((void **)&vu, 64, sizeof(*vu)))
+		return error_set(err, -ENOMEM, "", "out of memory");
+	memset(vu, 0, sizeof(*vu));
+	rc = port_init(&vu->port, &vhost_user_ops, config, up);
+	if (rc) {
+		free(vu);
+		return error_set(err, rc, "", "out of memory");
+	}
+	if (!vu->port.config.queues)
+		vu->port.config.queues = 1;
+	vu->port.n_rxq = vu->port.config.queues;
+	pthread_mutex_init(&vu->lock, NULL);
+	vu->vid = vu->connfd = -1;
+	snprintf(vu->why, sizeof(vu->why), "%s", vhost_user_waiting(vu));
+	vhost_user_list(vu);
+	rc = start_driver(vu, err);
+	if (rc) {
+		vhost_user_unlist(vu);
+		pthread_mutex_destroy(&vu->lock);
+		port_fini(&vu->port);
+		free(vu);
+		return rc;
+	}
+	if (!config->client)
+		rc = set_owner(&vu->port.config, err);
+	if (rc) {
+		vhost_user_close(&vu->port);
+		return rc;
+	}
+	*out = &vu->port;
+	return 0;
+}
+
+static int vhost_user_set(struct port *port, const struct port_config *config, struct error *err)
+{
+	struct port_config *c = &port->config;
+	int rc = check_config(config, err);
+
+	if (rc)
+		return rc;
+	if (strcmp(c->socket, config->socket) || c->client != config->client ||
+		c->queues != (config->queues ? config->queues : 1) ||
+		c->features_off != config->features_off || c->socket_mode != config->socket_mode ||
+		strcmp(c->socket_owner, config->socket_owner))
+		return -ENOTSUP;
+	c->mtu = config->mtu;
+	__atomic_store_n(&port->mtu, config->mtu ? config->mtu : 1500, __ATOMIC_RELAXED);
+	return 0;
+}
+
+// --- Describing (control) ---
+
+static void describe_ring(struct vhost_user *vu, unsigned i, const struct describer *to)
+{
+	const struct vhost_ring *r = vu->ring[i].active;
+	const struct vq_device *vq = &r->vq;
+
+	to->open(to->ctx, NULL);
+	to->num(to->ctx, "queue", i / 2);
+	to->str(to->ctx, "direction", i % 2 ? "from-guest" : "to-guest");
+	to->num(to->ctx, "size", vq->size);
+	to->num(to->ctx, "available", __atomic_load_n(&vq->ring.avail->idx, __ATOMIC_RELAXED));
+	to->num(to->ctx, "taken", __atomic_load_n(&vq->next_avail, __ATOMIC_RELAXED));
+	to->num(to->ctx, "used", __atomic_load_n(&vq->ring.published, __ATOMIC_RELAXED));
+	to->flag(to->ctx, "enabled", !r->discard);
+	to->flag(to->ctx, "broken", vq->broken);
+	to->flag(to->ctx, "interrupts", r->callfd >= 0);
+	to->flag(to->ctx, "kicks", r->kickfd >= 0);
+	to->close(to->ctx);
+}
+
+static void vhost_user_describe(struct port *port, const struct describer *to)
+{
+	struct vhost_user *vu = vhost_user(port);
+
+	pthread_mutex_lock(&vu->lock);
+	to->str(to->ctx, "socket", port->config.socket);
+	to->str(to->ctx, "mode", port->config.client ? "client" : "server");
+	to->flag(to->ctx, "connected", vu->vid >= 0);
+	to->flag(to->ctx, "running", vu->running);
+	to->str(to->ctx, "why", vu->why);
+	to->num(to->ctx, "connections", vu->connections);
+	to->num(to->ctx, "refused", vu->refused);
+	to->str(to->ctx, "copy-routines", vhost_ring_isa());
+	to->flag(to->ctx, "migrating", vu->features & FEATURE(VHOST_F_LOG_ALL));
+	to->open_list(to->ctx, "features");
+	for (const int *b = vhost_feature_bits; *b >= 0; b++)
+		if (vu->features & FEATURE(*b))
+			to->str(to->ctx, NULL, vhost_feature_name((unsigned)*b));
+	to->close(to->ctx);
+	to->open_list(to->ctx, "queues");
+	for (unsigned i = 0; i < RINGS_MAX; i++)
+		if (vu->ring[i].active)
+			describe_ring(vu, i, to);
+	to->close(to->ctx);
+	to->open_list(to->ctx, "memory");
+	for (uint32_t i = 0; vu->running && i < vu->mem.n; i++) {
+		to->open(to->ctx, NULL);
+		to->num(to->ctx, "address", vu->mem.regions[i].gpa);
+		to->num(to->ctx, "size", vu->mem.regions[i].size);
+		to->close(to->ctx);
+	}
+	to->close(to->ctx);
+	pthread_mutex_unlock(&vu->lock);
+}
+
+// A guest that kicks, but whose rings look as if nobody ever wrote them: its VMM maps the memory
+// privately, and we see other pages than the guest does.
+static bool looks_private(struct vhost_user *vu)
+{
+	static const struct vring_desc none;
+
+	for (unsigned i = 1; i < RINGS_MAX; i += 2) {
+		const struct vhost_ring *r = vu->ring[i].active;
+		uint64_t kicks = 0;
+
+		if (!r || r->kickfd < 0 || vq_device_avail_idx(&r->vq) ||
+			memcmp(r->vq.desc, &none, sizeof(none)))
+			continue;
+		// One kick is our own, of ring_start. Nobody else reads this counter.
+		if (read(r->kickfd, &kicks, sizeof(kicks)) == sizeof(kicks) && kicks > 1)
+			return true;
+	}
+	return false;
+}
+
+static void vhost_user_tick(struct port *port)
+{
+	struct vhost_user *vu = vhost_user(port);
+
+	pthread_mutex_lock(&vu->lock);
+	if (vu->running && !vu->suspect && looks_private(vu)) {
+		vu->suspect = true;
+		snprintf(vu->why, sizeof(vu->why),
+			"guest memory seems not to be shared: the guest kicks, but its rings look "
+			"empty from here; start the VM with share=on");
+		vhost_user_say(vu, LOG_ERR, vu->why);
+	}
+	pthread_mutex_unlock(&vu->lock);
+}
+
+const struct port_ops vhost_user_ops = {
+	.type = "vhost-user",
+	.open = vhost_user_open,
+	.close = vhost_user_close,
+	.set = vhost_user_set,
+	.describe = vhost_user_describe,
+	.tick = vhost_user_tick,
+	.rx = vhost_user_rx,
+	.rx_done = vhost_user_rx_done,
+	.tx = vhost_user_tx,
+	.notify = vhost_user_notify,
+	.arm = vhost_user_arm,
+	.disarm = vhost_user_disarm,
+};

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Connections of guests to their ports, and the life of the device behind each.
+#include "dataplane/port/vhost_user_int.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+// A peer that stops in the middle of a message holds up the event thread for no longer than this.
+#define PEER_TIMEOUT_MS 100
+
+static pthread_mutex_t ports_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct vhost_user *ports;
+// Which port a connection belongs to. Under ports_lock.
+static struct vhost_user *by_vid[1024];
+
+struct vhost_user *vhost_user_find(int vid)
+{
+	struct vhost_user *vu = NULL;
+
+	pthread_mutex_lock(&ports_lock);
+	if (vid >= 0 && vid < (int)(sizeof(by_vid) / sizeof(by_vid[0])))
+		vu = by_vid[vid];
+	pthread_mutex_unlock(&ports_lock);
+	return vu;
+}
+
+static void set_vid(int vid, struct vhost_user *vu)
+{
+	pthread_mutex_lock(&ports_lock);
+	if (vid >= 0 && vid < (int)(sizeof(by_vid) / sizeof(by_vid[0])))
+		by_vid[vid] = vu;
+	pthread_mutex_unlock(&ports_lock);
+}
+
+void vhost_user_list(struct vhost_user *vu)
+{
+	pthread_mutex_lock(&ports_lock);
+	vu->next = ports;
+	ports = vu;
+	pthread_mutex_unlock(&ports_lock);
+}
+
+void vhost_user_unlist(struct vhost_user *vu)
+{
+	pthread_mutex_lock(&ports_lock);
+	for (struct vhost_user **p = &ports; *p; p = &(*p)->next) {
+		if (*p == vu) {
+			*p = vu->next;
+			break;
+		}
+	}
+	for (size_t i = 0; i < sizeof(by_vid) / sizeof(by_vid[0]); i++)
+		if (by_vid[i] == vu)
+			by_vid[i] = NULL;
+	pthread_mutex_unlock(&ports_lock);
+}
+
+const char *vhost_user_waiting(const struct vhost_user *vu)
+{
+	return vu->port.config.client ? "connecting: no VMM listens on the socket yet"
+				      : "waiting for a VMM to connect to the socket";
+}
+
+static const char *path_of(const struct sockaddr_un *a, socklen_t len)
+{
+	return len > offsetof(struct sockaddr_un, sun_path) && a->sun_path[0] ? a->sun_path : "";
+}
+
+// The socket of the newest connection on `path`. rte_vhost does not tell; the kernel knows.
+static int find_connfd(const char *path, int old)
+{
+	int best = -1;
+
+	for (int fd = 0; fd < 65536; fd++) {
+		struct sockaddr_un a = {0};
+		socklen_t len = sizeof(a) - 1, ilen = sizeof(int);
+		int listening = 0;
+
+		if (fd == old)
+			continue;
+		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &ilen)) {
+			if (errno == EBADF && fd > 1024 && best >= 0)
+				break;
+			continue;
+		}
+		if (listening || getsockname(fd, (struct sockaddr *)&a, &len) ||
+			a.sun_family != AF_UNIX)
+			continue;
+		if (strcmp(path_of(&a, len), path)) {
+			len = sizeof(a) - 1;
+			memset(&a, 0, sizeof(a));
+			if (getpeername(fd, (struct sockaddr *)&a, &len) ||
+				strcmp(path_of(&a, len), path))
+				continue;
+		}
+		best = fd;
+	}
+	return best;
+}
+
+static void bound_waits(int fd)
+{
+	struct timeval tv = {.tv_usec = PEER_TIMEOUT_MS * 1000};
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+}
+
+static bool hung_up(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+
+	return fd < 0 || poll(&p, 1, 0) < 0 || (p.revents & (POLLHUP | POLLRDHUP | POLLERR));
+}
+
+static void link_down(struct vhost_user *vu, const char *why)
+{
+	snprintf(vu->why, sizeof(vu->why), "%s", why);
+	__atomic_store_n(&vu->port.link, PORT_LINK_DOWN, __ATOMIC_RELAXED);
+	if (vu->port.up.link)
+		vu->port.up.link(vu->port.up.ctx, &vu->port, PORT_LINK_DOWN, vu->why);
+}
+
+// Forgets the connection: whatever its vid does from now on is none of ours.
+static void detach(struct vhost_user *vu)
+{
+	vhost_user_stop(vu, 0, RINGS_MAX);
+	set_vid(vu->vid, NULL);
+	vu->vid = vu->connfd = -1;
+	vu->running = vu->stopped = vu->have_mem = vu->suspect = false;
+	vu->features = vu->own_features = 0;
+	for (unsigned i = 0; i < RINGS_MAX; i++)
+		vu->ring[i].ready = false;
+	dirty_log_unmap(&vu->log);
+}
+
+static int new_connection(int vid)
+{
+	static const struct rte_vhost_user_extern_ops extern_ops = {
+		.pre_msg_handle = vhost_user_before,
+		.post_msg_handle = vhost_user_after,
+	};
+	struct vhost_user *vu;
+	char path[108] = "";
+	int fd;
+
+	if (rte_vhost_get_ifname(vid, path, sizeof(path)))
+		return -1;
+	pthread_mutex_lock(&ports_lock);
+	for (vu = ports; vu && strcmp(vu->port.config.socket, path); vu = vu->next)
+		;
+	pthread_mutex_unlock(&ports_lock);
+	if (!vu)
+		return -1;
+
+	pthread_mutex_lock(&vu->lock);
+	if (vu->vid >= 0 && !hung_up(vu->connfd)) {
+		vu->refused++;
+		pthread_mutex_unlock(&vu->lock);
+		vhost_user_say(vu, LOG_WARNING,
+			"refused a second connection: a guest is connected already");
+		return -1;
+	}
+	fd = find_connfd(path, vu->connfd);
+	if (vu->vid >= 0)
+		detach(vu);
+	vu->vid = vid;
+	vu->connfd = fd;
+	vu->connections++;
+	bound_waits(fd);
+	set_vid(vid, vu);
+	snprintf(vu->why, sizeof(vu->why),
+		"a VMM is connected; the guest's driver has not started yet");
+	pthread_mutex_unlock(&vu->lock);
+	return rte_vhost_extern_callback_register(vid, &extern_ops, NULL);
+}
+
+static void destroy_connection(int vid)
+{
+	struct vhost_user *vu = vhost_user_find(vid);
+
+	if (!vu)
+		return;
+	pthread_mutex_lock(&vu->lock);
+	detach(vu);
+	pthread_mutex_unlock(&vu->lock);
+	link_down(vu, vhost_user_waiting(vu));
+}
+
+static void feature_names(uint64_t features, char *to, size_t size)
+{
+	size_t used = 0;
+
+	*to = '\0';
+	for (const int *b = vhost_feature_bits; *b >= 0; b++)
+		if (features & FEATURE(*b) && used < size)
+			used += (size_t)snprintf(to + used, size - used, "%s%s", used ? " " : "",
+				vhost_feature_name((unsigned)*b));
+}
+
+static int new_device(int vid)
+{
+	struct vhost_user *vu = vhost_user_find(vid);
+	char names[200];
+	uint64_t features = 0;
+
+	if (!vu || rte_vhost_get_negotiated_features(vid, &features))
+		return -1;
+	pthread_mutex_lock(&vu->lock);
+	vu->features = features | vu->own_features;
+	vu->running = true;
+	vu->stopped = false;
+	vhost_user_start(vu);
+	feature_names(vu->features, names, sizeof(names));
+	snprintf(vu->why, sizeof(vu->why), "guest connected: %s", names);
+	pthread_mutex_unlock(&vu->lock);
+	__atomic_store_n(&vu->port.link, PORT_LINK_UP, __ATOMIC_RELAXED);
+	if (vu->port.up.link)
+		vu->port.up.link(vu->port.up.ctx, &vu->port, PORT_LINK_UP, vu->why);
+	return 0;
+}
+
+static void destroy_device(int vid)
+{
+	struct vhost_user *vu = vhost_user_find(vid);
+
+	if (!vu)
+		return;
+	pthread_mutex_lock(&vu->lock);
+	vhost_user_stop(vu, 0, RINGS_MAX);
+	vu->running = false;
+	pthread_mutex_unlock(&vu->lock);
+	link_down(vu, "the guest's driver stopped (reboot, unbind or shutdown)");
+}
+
+static int vring_state_changed(int vid, uint16_t i, int enable)
+{
+	struct vhost_user *vu = vhost_user_find(vid);
+
+	if (!vu || i >= RINGS_MAX)
+		return 0;
+	pthread_mutex_lock(&vu->lock);
+	vu->ring[i].ready = enable;
+	vhost_user_stop(vu, i, i + 1u);
+	vhost_user_start(vu);
+	pthread_mutex_unlock(&vu->lock);
+	return 0;
+}
+
+// LOG_ALL is the one feature that changes while the device runs. It is stored after this call.
+static int features_changed(int vid, uint64_t features)
+{
+	struct vhost_user *vu = vhost_user_find(vid);
+
+	if (!vu)
+		return 0;
+	pthread_mutex_lock(&vu->lock);
+	vu->features = features | vu->own_features;
+	pthread_mutex_unlock(&vu->lock);
+	return 0;
+}
+
+const struct rte_vhost_device_ops vhost_user_device_ops = {
+	.new_device = new_device,
+	.destroy_device = destroy_device,
+	.vring_state_changed = vring_state_changed,
+	.features_changed = features_changed,
+	.new_connection = new_connection,
+	.destroy_connection = destroy_connection,
+};

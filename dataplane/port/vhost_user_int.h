@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What the files of the vhost-user port share: its state, and who may touch it.
+//
+// Three threads meet here. Workers see a ring only through ring.active, under RCU. rte_vhost's
+// event thread starts and stops rings: it clears ring.active, waits for a grace period, and only
+// then lets anything happen to the memory, addresses or descriptors that the ring uses. Control
+// opens, closes and describes. The event thread and control share the state below under `lock`,
+// which no worker takes and which is never held while rte_vhost is asked to take locks of its own.
+//
+// The life of a connection: new_connection, messages (before_message .. after_message around what
+// rte_vhost does with each), new_device when the first pair is ready, destroy_device,
+// destroy_connection.
+#pragma once
+
+#include "dataplane/port/dirty_log.h"
+#include "dataplane/port/port.h"
+#include "dataplane/port/vhost_features.h"
+#include "dataplane/port/vhost_ring.h"
+
+#include <pthread.h>
+#include <rte_vhost.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <syslog.h>
+
+#define RINGS_MAX (2 * PORT_QUEUES_MAX)
+
+struct ring {
+	struct vhost_ring
+		*active; // RCU: NULL while no worker may touch it. Written by the event thread
+	struct vhost_ring ring;
+	bool ready; // rte_vhost's last word: set up and enabled
+};
+
+struct vhost_user {
+	struct port port;
+	struct vhost_user *next; // list of all open ports
+	pthread_mutex_t lock;    // guards all below but ring.active
+	int vid;                 // rte_vhost's handle of the connection, -1 none
+	int connfd;              // its socket, owned by rte_vhost; -1 unknown
+	bool running;            // between new_device and destroy_device
+	bool stopped;            // a message is being handled: nothing may start
+	bool have_mem;           // rte_vhost holds a memory table that passed our checks
+	bool suspect;            // said that the guest's memory seems not to be shared
+	uint64_t features;       // negotiated
+	uint64_t own_features;   // of these, the ones that rte_vhost does not know
+	struct guestmem mem;
+	struct dirty_log log;
+	struct ring ring[RINGS_MAX];
+	uint64_t connections, refused;
+	char why[256]; // why the link is as it is
+};
+
+// Logs for the port. Any of the three threads, lock held or not.
+void vhost_user_say(struct vhost_user *vu, int level, const char *text);
+
+// --- vhost_user_rings.c: under lock; event thread, or control while the port closes ---
+
+// Takes rings [from, to) away from the workers, waits until none uses them, and hands their indexes
+// back to rte_vhost.
+void vhost_user_stop(struct vhost_user *vu, unsigned from, unsigned to);
+// Starts what can run and does not yet.
+void vhost_user_start(struct vhost_user *vu);
+// Takes over rte_vhost's memory table. No ring is active: they hold a pointer to ours.
+bool vhost_user_load_mem(struct vhost_user *vu);
+
+// --- vhost_user_conn.c: connections ---
+
+extern const struct rte_vhost_device_ops vhost_user_device_ops;
+// The port that a connection belongs to, or NULL.
+struct vhost_user *vhost_user_find(int vid);
+// Lists an open port, so that connections find it; takes it off, so that none does any more.
+void vhost_user_list(struct vhost_user *vu);
+void vhost_user_unlist(struct vhost_user *vu);
+// What a port without a connection waits for.
+const char *vhost_user_waiting(const struct vhost_user *vu);
+
+// --- vhost_user_msg.c: what is done around rte_vhost's handling of each message ---
+
+enum rte_vhost_msg_result vhost_user_before(int vid, void *data);
+enum rte_vhost_msg_result vhost_user_after(int vid, void *data);
