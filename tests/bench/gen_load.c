@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Load: as many frames as go through, or a fixed rate with latencies.
+#include "tests/bench/gen.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define CATCH_UP 0.001 // seconds of its schedule that a paced sender makes up for at most
+
+// Who sends, shares the rate.
+struct pace {
+	double per_tick; // frames per tick and guest
+	uint64_t start;
+	double skipped, behind;
+	double sent[GEN_GUESTS_MAX];
+};
+
+static void pace_start(struct gen *g, struct pace *p)
+{
+	unsigned senders = 0;
+
+	memset(p, 0, sizeof(*p));
+	for (unsigned i = 0; i < g->n; i++)
+		senders += g->guest[i].sends;
+	p->per_tick = g->opt.rate / senders / g->ticks_hz;
+	p->start = clock_ticks();
+}
+
+// Hands out what is due since the start. A sender that was held up makes up for a millisecond at
+// most: what it could not send beyond that shows in the rate.
+static void pace_give(struct gen *g, struct pace *p)
+{
+	double due = p->per_tick * (double)(clock_ticks() - p->start);
+	double most = CATCH_UP * g->ticks_hz * p->per_tick + GEN_BATCH_MAX;
+
+	for (unsigned i = 0; i < g->n; i++) {
+		struct gen_guest *w = &g->guest[i];
+		double back;
+
+		if (!w->sends)
+			continue;
+		back = due - p->sent[i];
+		if (back > p->behind)
+			p->behind = back;
+		if (back > most) {
+			p->skipped += back - most;
+			p->sent[i] += back - most;
+			back = most;
+		}
+		w->budget = back > 0 ? (uint32_t)back : 0;
+	}
+}
+
+static void pace_take(struct gen *g, struct pace *p, const uint32_t *given)
+{
+	for (unsigned i = 0; i < g->n; i++)
+		p->sent[i] += given[i] - g->guest[i].budget;
+}
+
+static void run_flood(struct gen *g, double seconds)
+{
+	uint64_t end = clock_ticks() + (uint64_t)(seconds * g->ticks_hz);
+
+	do {
+		for (unsigned pass = 0; pass < 16; pass++) {
+			for (unsigned i = 0; i < g->n; i++)
+				g->guest[i].budget = g->guest[i].sends ? g->batch : 0;
+			gen_pass(g);
+		}
+	} while (clock_ticks() < end && !g->broken);
+}
+
+static void run_paced(struct gen *g, double seconds, double *behind)
+{
+	uint64_t end = clock_ticks() + (uint64_t)(seconds * g->ticks_hz);
+	uint32_t given[GEN_GUESTS_MAX];
+	struct pace p;
+
+	pace_start(g, &p);
+	do {
+		pace_give(g, &p);
+		for (unsigned i = 0; i < g->n; i++)
+			given[i] = g->guest[i].budget;
+		gen_pass(g);
+		pace_take(g, &p, given);
+	} while (clock_ticks() < end && !g->broken);
+	*behind = p.behind;
+}
+
+static void run(struct gen *g, double seconds, double *behind)
+{
+	if (g->opt.rate > 0)
+		run_paced(g, seconds, behind);
+	else
+		run_flood(g, seconds);
+}
+
+static void subtract(struct gen_stats *a, const struct gen_stats *b)
+{
+	uint64_t *to = (uint64_t *)a;
+	const uint64_t *from = (const uint64_t *)b;
+
+	for (unsigned i = 0; i < sizeof(*a) / sizeof(*to); i++)
+		to[i] -= from[i];
+}
+
+int gen_load(struct gen *g)
+{
+	struct gen_result r = {.load = gen_others(), .rtt_before = gen_rtt(g)};
+	struct gen_stats before, after;
+	double behind;
+	uint64_t start, cpu;
+
+	if (gen_learn(g))
+		return 1;
+	gen_forget_sequences(g);
+	run(g, g->opt.warmup, &behind);
+	// What is under way now arrives in the measured time, and what is sent at its end arrives
+	// after it. Loss is therefore counted over all of it.
+	memset(&g->hist, 0, sizeof(g->hist));
+	gen_sum(g, &before);
+	start = clock_now_ns();
+	cpu = clock_cpu_ns();
+	r.switches = gen_switches();
+	run(g, g->opt.seconds, &r.behind);
+	r.switches = gen_switches() - r.switches;
+	r.seconds = (double)(clock_now_ns() - start) / 1e9;
+	r.cpu_share = (double)(clock_cpu_ns() - cpu) / 1e9 / r.seconds;
+	gen_sum(g, &r.st);
+	subtract(&r.st, &before);
+	gen_drain(g, 50, 2000);
+	gen_sum(g, &after);
+	r.all = after;
+	r.rtt_after = gen_rtt(g);
+	if (g->broken) {
+		fprintf(stderr, "gen: %s\n", g->broken);
+		return 1;
+	}
+	gen_report(g, &r);
+	return 0;
+}
