@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Loads and attaches the XDP program through libxdp.
+#include "dataplane/port/af_xdp_program.h"
+
+#include "bpf/weft_xdp.skel.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+#include <xdp/libxdp.h>
+
+// The libraries print why the kernel refused; it goes into our error instead.
+static __thread char said[160];
+
+static void listen_to(const char *fmt, va_list ap)
+{
+	char line[256];
+	vsnprintf(line, sizeof(line), fmt, ap);
+	line[strcspn(line, "\n")] = 0;
+	// What the driver says is worth more than what the library makes of it.
+	const char *kernel = strstr(line, "Kernel error message: ");
+	if (kernel)
+		snprintf(said, sizeof(said), "%s", kernel + strlen("Kernel error message: "));
+}
+
+static int listen_libxdp(enum libxdp_print_level level, const char *fmt, va_list ap)
+{
+	if (level == LIBXDP_WARN)
+		listen_to(fmt, ap);
+	return 0;
+}
+
+static int listen_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	if (level == LIBBPF_WARN)
+		listen_to(fmt, ap);
+	return 0;
+}
+
+static bool is_ours(const struct xdp_program *prog)
+{
+	const char *name = prog ? xdp_program__name(prog) : NULL;
+	return name && !strcmp(name, WEFT_XDP_PROGRAM);
+}
+
+static int foreign(const struct xdp_program *prog, struct error *err)
+{
+	return error_set(err, -EBUSY, "device",
+		"the device has the XDP program '%s' (id %u) of somebody else, which weft does not "
+		"displace: stop its owner or remove it with 'ip link set dev DEVICE xdp off'",
+		prog && xdp_program__name(prog) ? xdp_program__name(prog) : "?",
+		prog ? xdp_program__id(prog) : 0);
+}
+
+// Takes a leftover of our own off the device; refuses if what is there is not ours.
+static int clear_device(int ifindex, struct error *err)
+{
+	struct xdp_multiprog *mp = xdp_multiprog__get_from_ifindex(ifindex);
+	if (!mp || libxdp_get_error(mp))
+		return 0; // nothing there, or nothing that libxdp can read: attach will say
+	int rc = 0;
+	if (xdp_multiprog__is_legacy(mp)) {
+		struct xdp_program *prog = xdp_multiprog__main_prog(mp);
+		rc = is_ours(prog) ? xdp_multiprog__detach(mp) : foreign(prog, err);
+	} else {
+		// A dispatcher: others stay, beside us.
+		struct xdp_program *prog = NULL, *ours = NULL;
+		while ((prog = xdp_multiprog__next_prog(prog, mp)))
+			if (is_ours(prog))
+				ours = prog;
+		if (ours)
+			rc = xdp_program__detach(ours, ifindex, xdp_multiprog__attach_mode(mp), 0);
+	}
+	xdp_multiprog__close(mp);
+	if (rc && rc != -EBUSY)
+		error_set(err, rc, "device", "cannot remove the XDP program that weft left: %s",
+			strerror(-rc));
+	return rc;
+}
+
+static int attach_failed(int rc, bool native, struct error *err)
+{
+	const char *why = said[0] ? said : strerror(-rc);
+	if (rc == -EPERM || rc == -EACCES)
+		return error_set(err, rc, "device",
+			"no permission to load an XDP program: weftd needs CAP_NET_ADMIN and "
+			"CAP_BPF");
+	if (rc == -EBUSY || rc == -EEXIST)
+		return error_set(err, rc, "device",
+			"the device has an XDP program already, of another kind or mode: see ip "
+			"link; "
+			"remove it with 'ip link set dev DEVICE xdp off'");
+	if (native && (rc == -EOPNOTSUPP || rc == -EINVAL || rc == -ERANGE))
+		return error_set(
+			err, rc, "mode", "the driver takes no native XDP program: %s", why);
+	return error_set(err, rc, "device", "cannot attach the XDP program: %s", why);
+}
+
+// Opens the program with the maps of the last time, if there were any.
+static int program_open(struct af_xdp_program *p, bool share_host, bool frags)
+{
+	struct weft_xdp *skel = weft_xdp__open();
+	if (!skel)
+		return -errno;
+	skel->rodata->weft_share_host = share_host;
+	int rc = 0;
+	if (p->steer_fd)
+		rc = bpf_map__reuse_fd(skel->maps.weft_steer, p->steer_fd);
+	if (!rc && p->counters_fd)
+		rc = bpf_map__reuse_fd(skel->maps.weft_counters, p->counters_fd);
+
+	DECLARE_LIBXDP_OPTS(
+		xdp_program_opts, opts, .obj = skel->obj, .prog_name = WEFT_XDP_PROGRAM);
+	struct xdp_program *prog = rc ? NULL : xdp_program__create(&opts);
+	if (!rc)
+		rc = prog ? (int)libxdp_get_error(prog) : -ENOMEM;
+	if (!rc)
+		rc = xdp_program__set_xdp_frags_support(prog, frags);
+	if (rc) {
+		if (prog && !libxdp_get_error(prog))
+			xdp_program__close(prog);
+		weft_xdp__destroy(skel);
+		return rc;
+	}
+	p->skeleton = skel;
+	p->handle = prog;
+	p->frags = frags;
+	return 0;
+}
+
+static void program_close(struct af_xdp_program *p)
+{
+	if (p->handle)
+		xdp_program__close(p->handle);
+	if (p->skeleton)
+		weft_xdp__destroy(p->skeleton);
+	p->handle = p->skeleton = NULL;
+	p->ifindex = 0;
+}
+
+static void keep_maps(struct af_xdp_program *p)
+{
+	const struct weft_xdp *skel = p->skeleton;
+	if (!p->steer_fd)
+		p->steer_fd = dup(bpf_map__fd(skel->maps.weft_steer));
+	if (!p->counters_fd)
+		p->counters_fd = dup(bpf_map__fd(skel->maps.weft_counters));
+}
+
+static bool in_dispatcher(int ifindex)
+{
+	struct xdp_multiprog *mp = xdp_multiprog__get_from_ifindex(ifindex);
+	if (!mp || libxdp_get_error(mp))
+		return false;
+	bool yes = !xdp_multiprog__is_legacy(mp);
+	xdp_multiprog__close(mp);
+	return yes;
+}
+
+int af_xdp_program_attach(
+	struct af_xdp_program *p, int ifindex, bool native, bool share_host, struct error *err)
+{
+	libxdp_set_print(listen_libxdp);
+	libbpf_set_print(listen_libbpf);
+	said[0] = 0;
+	int rc = clear_device(ifindex, err);
+	if (rc)
+		return rc;
+	// With support for frames of several buffers, and without where driver or kernel has none.
+	for (int frags = 1; frags >= 0; frags--) {
+		rc = program_open(p, share_host, frags);
+		if (rc)
+			return error_set(err, rc, "device", "cannot open the XDP program: %s",
+				strerror(-rc));
+		rc = xdp_program__attach(
+			p->handle, ifindex, native ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
+		if (!rc)
+			break;
+		program_close(p);
+		if (rc == -EPERM || rc == -EBUSY)
+			break;
+	}
+	if (rc)
+		return attach_failed(rc, native, err);
+	p->ifindex = ifindex;
+	p->native = native;
+	p->dispatcher = in_dispatcher(ifindex);
+	p->id = xdp_program__id(p->handle);
+	keep_maps(p);
+	return 0;
+}
+
+void af_xdp_program_detach(struct af_xdp_program *p, bool gone)
+{
+	if (p->ifindex && !gone)
+		xdp_program__detach(
+			p->handle, p->ifindex, p->native ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
+	program_close(p);
+}
+
+void af_xdp_program_fini(struct af_xdp_program *p)
+{
+	af_xdp_program_detach(p, false);
+	if (p->steer_fd > 0)
+		close(p->steer_fd);
+	if (p->counters_fd > 0)
+		close(p->counters_fd);
+	memset(p, 0, sizeof(*p));
+}
+
+int af_xdp_program_bind(struct af_xdp_program *p, uint32_t queue, int xsk_fd)
+{
+	const struct weft_xdp *skel = p->skeleton;
+	return bpf_map_update_elem(bpf_map__fd(skel->maps.weft_sockets), &queue, &xsk_fd, BPF_ANY)
+		       ? -errno
+		       : 0;
+}
+
+int af_xdp_program_steer(struct af_xdp_program *p, const struct weft_steer_key *key, bool add)
+{
+	uint8_t one = 1;
+	if (!p->steer_fd)
+		return -ENODEV;
+	if (add)
+		return bpf_map_update_elem(p->steer_fd, key, &one, BPF_ANY) ? -errno : 0;
+	return bpf_map_delete_elem(p->steer_fd, key) && errno != ENOENT ? -errno : 0;
+}
+
+void af_xdp_program_counters(const struct af_xdp_program *p, uint64_t counters[WEFT_XDP_N_COUNTERS])
+{
+	int n_cpus = libbpf_num_possible_cpus();
+	memset(counters, 0, WEFT_XDP_N_COUNTERS * sizeof(*counters));
+	if (n_cpus <= 0 || !p->counters_fd)
+		return;
+	uint64_t values[n_cpus];
+	for (uint32_t i = 0; i < WEFT_XDP_N_COUNTERS; i++)
+		if (!bpf_map_lookup_elem(p->counters_fd, &i, values))
+			for (int cpu = 0; cpu < n_cpus; cpu++)
+				counters[i] += values[cpu];
+}
+
+const char *af_xdp_counter_name(enum weft_xdp_counter which)
+{
+	static const char *const names[] = {
+#define X(name, text) #name,
+		WEFT_XDP_COUNTERS(X)
+#undef X
+	};
+	return names[which];
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Compares the checksum field of TCP and UDP with the sum of the pseudo header.
+#include "dataplane/port/partial_csum.h"
+
+#include "dataplane/frame/checksum.h"
+#include "dataplane/frame/eth.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#define IPV6_HDR_LEN 40u
+#define TCP_HDR_LEN  20u
+#define UDP_HDR_LEN  8u
+#define TCP_CSUM     16u
+#define UDP_CSUM     6u
+
+// Length of the packet as its IP header has it: the pseudo header counts no padding.
+static uint32_t l4_len(const uint8_t *ip, const struct eth_layers *l)
+{
+	uint32_t l3_len =
+		l->type == ETH_TYPE_IPV4 ? eth_be16(ip + 2) : IPV6_HDR_LEN + eth_be16(ip + 4);
+	uint32_t headers = l->l4 - l->l3;
+	return l3_len > headers ? l3_len - headers : 0;
+}
+
+void partial_csum_claim(struct frame *f)
+{
+	struct eth_layers l;
+	if (eth_dissect(f, &l) || !l.l4 || l.fragment)
+		return;
+	uint32_t offset = l.proto == IPPROTO_TCP ? TCP_CSUM : UDP_CSUM;
+	uint32_t header = l.proto == IPPROTO_TCP ? TCP_HDR_LEN : UDP_HDR_LEN;
+	if ((l.proto != IPPROTO_TCP && l.proto != IPPROTO_UDP) || !frame_pull(f, l.l4 + header))
+		return;
+
+	const uint8_t *ip = frame_head_const(f) + l.l3;
+	uint32_t len = l4_len(ip, &l);
+	if (len < header || l.l4 + len != f->len)
+		return; // padded or cut: no sender that leaves checksums undone does that
+	bool v4 = l.type == ETH_TYPE_IPV4;
+	uint64_t sum = checksum_add(0, ip + (v4 ? 12 : 8), v4 ? 8 : 32);
+	uint16_t pseudo = checksum_fold(sum + htonl(len) + htons(l.proto));
+	uint16_t field;
+	memcpy(&field, frame_head_const(f) + l.l4 + offset, sizeof(field));
+	if (field != pseudo)
+		return;
+	f->offload.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	f->offload.csum_start = l.l4;
+	f->offload.csum_offset = (uint16_t)offset;
+	f->flags |= FRAME_OFFLOAD;
+}
