@@ -3,7 +3,7 @@
 // for a receiver (virtio 1.2, 5.1.3 and 6).
 #pragma once
 
-#include <linux/vhost.h>
+#include <linux/vhost_types.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
