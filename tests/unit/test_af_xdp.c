@@ -1,69 +1,38 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The AF_XDP port on a veth: frames both ways, modes, errors in words, and a device that changes.
+// The AF_XDP port on a veth: frames both ways in each mode, errors in words, a clean device after.
 #include "dataplane/port/af_xdp.h"
 #include "tests/lib/netns.h"
+#include "tests/lib/port_rig.h"
 
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/bpf.h>
+#include <net/if.h>
+#include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
-// The port on wx0, a packet socket on its peer wx1, and what the port told.
-struct rig {
-	struct port *port;
-	int far;
-	unsigned seed; // makes each test's frames its own
-	struct port_stats st;
-	struct burst burst;
-	uint32_t link; // last told, atomic: the port's watch writes
-	char why[256];
-	char log[512];
-};
-
-static void on_link(void *ctx, struct port *port, enum port_link link, const char *why)
-{
-	struct rig *r = ctx;
-	snprintf(r->why, sizeof(r->why), "%s", why);
-	__atomic_store_n(&r->link, link, __ATOMIC_RELEASE);
-}
-
-static void on_log(void *ctx, struct port *port, int level, const char *text)
-{
-	struct rig *r = ctx;
-	snprintf(r->log, sizeof(r->log), "%s", text);
-}
+#define N(a) (sizeof(a) / sizeof((a)[0]))
 
 static struct port_config wx0(void)
 {
 	return (struct port_config){.name = "up", .type = "af-xdp", .device = "wx0"};
 }
 
-static int rig_open(struct rig *r, const struct port_config *config, struct error *err)
-{
-	const struct port_upcalls up = {.ctx = r, .link = on_link, .log = on_log};
-	return af_xdp_ops.open(config, &up, &r->port, err);
-}
-
-static bool link_is_up(void *ctx)
-{
-	struct rig *r = ctx;
-	return __atomic_load_n(&r->link, __ATOMIC_ACQUIRE) == PORT_LINK_UP;
-}
-
-__attribute__((unused)) static bool link_is_down(void *ctx)
-{
-	return !link_is_up(ctx);
-}
-
 static int setup(void **state)
 {
-	struct rig *r = aligned_alloc(64, (sizeof(*r) + 63) & ~(size_t)63);
-	memset(r, 0, sizeof(*r));
+	struct port_rig *r = aligned_alloc(64, (sizeof(*r) + 63) & ~(size_t)63);
+	rig_init(r);
 	netns_veth("wx0", 0xa0, "wx1", 0xb0, "numtxqueues 4 numrxqueues 4");
 	r->far = netns_packet("wx1");
 	*state = r;
@@ -72,143 +41,248 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct rig *r = *state;
-	if (r->port)
-		r->port->ops->close(r->port);
-	close(r->far);
+	struct port_rig *r = *state;
+	rig_fini(r);
 	netns_try("ip link del wx0 2>/dev/null");
 	free(r);
 	return 0;
 }
 
-static void open_ok(struct rig *r, const struct port_config *config)
-{
-	struct error err = {0};
-	int rc = rig_open(r, config, &err);
-	if (rc)
-		print_error("%s\n", err.text);
-	assert_int_equal(rc, 0);
-	assert_true(netns_wait(link_is_up, r));
-}
-
-// A frame that says which it is.
-static void fill(uint8_t *frame, uint32_t len, uint32_t number)
-{
-	static const uint8_t header[14] = {2, 0, 0, 0, 0, 0xa0, 2, 0, 0, 0, 0, 0xb0, 0x88, 0xb5};
-	memcpy(frame, header, 14);
-	for (uint32_t i = 14; i < len; i++)
-		frame[i] = (uint8_t)(number + i * 7);
-	memcpy(frame + 14, &number, len < 18 ? len - 14 : 4);
-}
-
-static void far_send(struct rig *r, uint32_t len, uint32_t number)
-{
-	uint8_t frame[16384];
-	fill(frame, len, number);
-	assert_int_equal(send(r->far, frame, len, 0), len);
-}
-
-// A frame with a short head and one or two segments, as a guest's would be.
-static void make_frame(
-	struct frame *f, struct frame_seg *segs, uint8_t *bytes, uint32_t len, uint32_t number)
-{
-	fill(bytes, len, number);
-	memset(f, 0, sizeof(*f));
-	f->len = len;
-	f->head_len = len < FRAME_HEAD ? len : FRAME_HEAD;
-	f->head_off = FRAME_HEAD_OFF;
-	memcpy(f->buf + f->head_off, bytes, f->head_len);
-	uint32_t left = len - f->head_len, first = left / 2;
-	segs[0] = (struct frame_seg){bytes + f->head_len, first};
-	segs[1] = (struct frame_seg){bytes + f->head_len + first, left - first};
-	f->segs = segs;
-	f->n_segs = left ? 2 : 0;
-}
-
-static uint32_t send_one(struct rig *r, unsigned q, uint32_t len, uint32_t number)
-{
-	static uint8_t bytes[16384];
-	struct frame_seg segs[2];
-	struct frame f;
-	const uint8_t list[] = {0};
-	make_frame(&f, segs, bytes, len, number);
-	uint32_t n = r->port->ops->tx(r->port, q, &f, list, 1, &r->st);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	r->port->ops->notify(r->port, q, PORT_TX, &r->st);
-	return n;
-}
-
-struct poll_rx {
-	struct rig *r;
-	unsigned q;
-};
-
-static bool rx_some(void *ctx)
-{
-	struct poll_rx *p = ctx;
-	for (p->q = 0; p->q < p->r->port->n_rxq; p->q++)
-		if (p->r->port->ops->rx(p->r->port, p->q, &p->r->burst, &p->r->st))
-			return true;
-	return false;
-}
-
-// Receives `n` frames of `len` bytes numbered from `number` on, all queues being polled.
-static void expect_rx(struct rig *r, uint32_t len, uint32_t number, uint32_t n)
-{
-	struct poll_rx p = {.r = r};
-	uint8_t want[16384], got[16384];
-	for (uint32_t done = 0; done < n;) {
-		assert_true(netns_wait(rx_some, &p));
-		for (uint32_t i = 0; i < r->burst.n; i++, done++) {
-			const struct frame *f = &r->burst.f[i];
-			fill(want, len, number + done);
-			assert_int_equal(f->len, len);
-			frame_copy(f, 0, got, len);
-			assert_memory_equal(got, want, len);
-		}
-		r->port->ops->rx_done(r->port, p.q, &r->burst);
-		r->port->ops->notify(r->port, p.q, PORT_RX, &r->st);
-	}
-}
-
-static uint8_t received[16384];
-
-static bool far_receives(void *ctx)
-{
-	struct rig *r = ctx;
-	return recv(r->far, received, sizeof(received), 0) > 0;
-}
-
-static void expect_far(struct rig *r, uint32_t len, uint32_t number)
-{
-	uint8_t want[16384];
-	fill(want, len, number);
-	assert_true(netns_wait(far_receives, r));
-	assert_memory_equal(received, want, len);
-}
-
 static const uint32_t lengths[] = {14, 15, 59, 60, 63, 64, 65, 128, 1000, 1513, 1514};
 
-static void test_frames_arrive_whole_both_ways(void **state)
+static void exchange_all(struct port_rig *r)
 {
-	struct rig *r = *state;
+	for (unsigned i = 0; i < N(lengths); i++)
+		rig_exchange(r, lengths[i]);
+	assert_int_equal(r->st.rx_frames, N(lengths));
+	assert_int_equal(r->st.tx_frames, N(lengths));
+	assert_int_equal(r->st.rx_bytes, r->st.tx_bytes);
+}
+
+static void test_auto_takes_the_best_mode_and_says_why_not_better(void **state)
+{
+	struct port_rig *r = *state;
 	struct port_config c = wx0();
-	open_ok(r, &c);
-	for (unsigned i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
-		far_send(r, lengths[i], i);
-		expect_rx(r, lengths[i], i, 1);
-		assert_int_equal(send_one(r, 0, lengths[i], 100 + i), 1);
-		expect_far(r, lengths[i], 100 + i);
+	rig_open_ok(r, &c);
+	exchange_all(r);
+	assert_string_equal(rig_says(r, "mode"), "native, copy");
+	assert_non_null(strstr(rig_says(r, "why_not_zerocopy"), "no zero-copy"));
+	assert_string_equal(rig_says(r, "why_not_copy"), "");
+	assert_int_equal(rig_number(r, "program.redirected"), N(lengths));
+}
+
+static void test_generic_mode_moves_frames(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	c.xdp_mode = XDP_MODE_GENERIC;
+	rig_open_ok(r, &c);
+	exchange_all(r);
+	assert_string_equal(rig_says(r, "mode"), "generic");
+	assert_string_equal(rig_says(r, "why_not_copy"), "not tried: mode is configured");
+}
+
+static void test_forced_zerocopy_fails_in_words(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	struct error err;
+	c.xdp_mode = XDP_MODE_ZEROCOPY;
+	assert_int_equal(rig_open(r, &c, &err), -EOPNOTSUPP);
+	assert_string_equal(err.key, "mode");
+	assert_non_null(strstr(err.text, "wx0: the driver has no zero-copy AF_XDP"));
+}
+
+static void test_busy_polling_moves_frames(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	c.busy_poll = 64;
+	rig_open_ok(r, &c);
+	exchange_all(r);
+	assert_string_equal(rig_says(r, "busy_poll"), "true");
+}
+
+static void test_an_unknown_device_is_named(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	struct error err;
+	snprintf(c.device, sizeof(c.device), "nosuch");
+	assert_int_equal(rig_open(r, &c, &err), -ENODEV);
+	assert_string_equal(err.key, "device");
+	assert_non_null(strstr(err.text, "there is no device nosuch"));
+}
+
+static void test_queues_that_would_not_be_served_are_an_error(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	struct error err;
+	c.queues = 2;
+	assert_int_equal(rig_open(r, &c, &err), -EINVAL);
+	assert_string_equal(err.key, "queues");
+	assert_non_null(strstr(err.text, "receives on 4 queues, and queues: says 2"));
+	assert_non_null(strstr(err.text, "ethtool -L wx0 combined 2"));
+}
+
+static void test_each_queue_sends(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	rig_open_ok(r, &c);
+	assert_int_equal(r->port->n_rxq, 4);
+	assert_int_equal(r->port->n_txq, 4);
+	for (unsigned q = 0; q < 4; q++) {
+		assert_int_equal(rig_tx(r, q, 100, q), 1);
+		rig_expect_far(r, 100, q);
 	}
-	assert_int_equal(r->st.rx_frames, sizeof(lengths) / sizeof(*lengths));
-	assert_int_equal(r->st.tx_frames, sizeof(lengths) / sizeof(*lengths));
+}
+
+static void test_a_second_user_of_the_queue_is_told(void **state)
+{
+	struct port_rig *r = *state, *other = aligned_alloc(64, (sizeof(*other) + 63) & ~63ul);
+	struct port_config c = wx0();
+	struct error err;
+	rig_open_ok(r, &c);
+	rig_init(other);
+	assert_int_equal(rig_open(other, &c, &err), -EBUSY);
+	assert_non_null(strstr(err.text, "in use by another AF_XDP socket"));
+	rig_exchange(r, 100); // and the first is not disturbed
+	free(other);
+}
+
+static bool has_program(void)
+{
+	return netns_try("ip link show dev wx0 | grep -q 'prog/xdp'") == 0;
+}
+
+static void test_the_device_is_clean_after_close(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	netns_run("! ip -d link show dev wx0 | grep -q 'promiscuity 1'");
+	rig_open_ok(r, &c);
+	assert_true(has_program());
+	netns_run("ip -d link show dev wx0 | grep -q 'promiscuity 1'");
+	rig_close(r);
+	assert_false(has_program());
+	netns_run("! ip -d link show dev wx0 | grep -q 'promiscuity 1'");
+	rig_open_ok(r, &c);
+	rig_exchange(r, 100);
+}
+
+static void test_a_foreign_program_is_refused_by_name(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	struct error err;
+	// r0 = XDP_PASS; exit
+	const struct bpf_insn pass[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = XDP_PASS},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int fd = bpf_prog_load(
+		BPF_PROG_TYPE_XDP, "somebody_else", "Dual BSD/GPL", pass, N(pass), NULL);
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_xdp_attach((int)if_nametoindex("wx0"), fd, 0, NULL), 0);
+	close(fd);
+	assert_int_equal(rig_open(r, &c, &err), -EBUSY);
+	assert_non_null(strstr(err.text, "'somebody_else'"));
+	assert_true(has_program());
+}
+
+// A daemon that is killed while its port is open.
+static void killed_daemon(const struct port_config *c)
+{
+	int ready[2];
+	char byte;
+	assert_int_equal(pipe(ready), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		static struct port_rig r;
+		struct error err;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		rig_init(&r);
+		if (rig_open(&r, c, &err) || write(ready[1], "x", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static bool host_sees(void *ctx)
+{
+	int *fd = ctx;
+	uint8_t frame[2048];
+	return recv(*fd, frame, sizeof(frame), 0) == 77;
+}
+
+static void test_kill_9_leaves_the_host_connected_and_a_restart_works(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	killed_daemon(&c);
+	assert_true(has_program());
+	int host = netns_packet("wx0");
+	rig_far_send(r, 77, 1);
+	assert_true(netns_wait(host_sees, &host));
+	close(host);
+	rig_open_ok(r, &c); // replaces the leftover
+	rig_exchange(r, 100);
+	rig_close(r);
+	assert_false(has_program());
+}
+
+static bool readable(void *ctx)
+{
+	struct pollfd p = {.fd = *(int *)ctx, .events = POLLIN};
+	return poll(&p, 1, 0) == 1;
+}
+
+static void test_a_sleeping_worker_is_woken(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	rig_open_ok(r, &c);
+	for (unsigned q = 0; q < 4; q++)
+		assert_false(r->port->ops->arm(r->port, q));
+	rig_far_send(r, 100, 1);
+	bool woken = false;
+	for (unsigned tries = 0; tries < 5000 && !woken; tries++) {
+		for (unsigned q = 0; q < 4; q++)
+			woken |= readable(&r->port->rxq[q].fd);
+		usleep(1000);
+	}
+	assert_true(woken);
+	unsigned work = 0;
+	for (unsigned q = 0; q < 4; q++)
+		work += r->port->ops->arm(r->port, q);
+	assert_int_equal(work, 1);
+	rig_expect_rx(r, 100, 1);
 }
 
 int main(void)
 {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-			test_frames_arrive_whole_both_ways, setup, teardown),
+		T(test_auto_takes_the_best_mode_and_says_why_not_better),
+		T(test_generic_mode_moves_frames),
+		T(test_forced_zerocopy_fails_in_words),
+		T(test_busy_polling_moves_frames),
+		T(test_an_unknown_device_is_named),
+		T(test_queues_that_would_not_be_served_are_an_error),
+		T(test_each_queue_sends),
+		T(test_a_second_user_of_the_queue_is_told),
+		T(test_the_device_is_clean_after_close),
+		T(test_a_foreign_program_is_refused_by_name),
+		T(test_kill_9_leaves_the_host_connected_and_a_restart_works),
+		T(test_a_sleeping_worker_is_woken),
 	};
 	int status;
 	if (!netns_enter(&status))

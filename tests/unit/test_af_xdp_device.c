@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The AF_XDP port follows its device: carrier, queues, MTU, removal, another namespace and back.
+#include "dataplane/port/af_xdp.h"
+#include "dataplane/port/rcu.h"
+#include "tests/lib/netns.h"
+#include "tests/lib/port_rig.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static const struct port_config wx0 = {.name = "up", .type = "af-xdp", .device = "wx0"};
+
+static int setup(void **state)
+{
+	struct port_rig *r = aligned_alloc(64, (sizeof(*r) + 63) & ~(size_t)63);
+	rig_init(r);
+	netns_veth("wx0", 0xa0, "wx1", 0xb0, "numtxqueues 4 numrxqueues 4");
+	netns_run("ethtool -L wx0 rx 2 tx 2 && ethtool -L wx1 rx 2 tx 2");
+	r->far = netns_packet("wx1");
+	*state = r;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct port_rig *r = *state;
+	rig_fini(r);
+	netns_try("ip link del wx0 2>/dev/null; ip netns del weft-test-$PPID 2>/dev/null");
+	free(r);
+	return 0;
+}
+
+static void again(struct port_rig *r)
+{
+	close(r->far);
+	netns_veth("wx0", 0xa0, "wx1", 0xb0, "numtxqueues 4 numrxqueues 4");
+	r->far = netns_packet("wx1");
+}
+
+static void test_carrier_is_followed(void **state)
+{
+	struct port_rig *r = *state;
+	rig_open_ok(r, &wx0);
+	rig_exchange(r, 100);
+	netns_run("ip link set wx1 down");
+	rig_wait_link(r, PORT_LINK_DOWN);
+	assert_non_null(strstr(r->why, "no carrier"));
+	netns_run("ip link set wx1 up");
+	rig_wait_link(r, PORT_LINK_UP);
+	rig_exchange(r, 100);
+	netns_run("ip link set wx0 down");
+	rig_wait_link(r, PORT_LINK_DOWN);
+	assert_non_null(strstr(r->why, "is set down"));
+	netns_run("ip link set wx0 up");
+	rig_wait_link(r, PORT_LINK_UP);
+	rig_exchange(r, 100);
+}
+
+static void test_a_removed_device_may_come_back(void **state)
+{
+	struct port_rig *r = *state;
+	rig_open_ok(r, &wx0);
+	rig_exchange(r, 100);
+	netns_run("ip link del wx0");
+	rig_wait_link(r, PORT_LINK_DOWN);
+	assert_non_null(strstr(r->why, "was removed"));
+	// A worker that still sends or polls finds nothing, and nothing bad.
+	assert_int_equal(rig_tx(r, 0, 100, 1), 1);
+	assert_int_equal(r->st.drop[DROP_port_down], 1);
+	assert_int_equal(r->port->ops->rx(r->port, 0, &r->burst, &r->st), 0);
+	assert_string_equal(rig_says(r, "mode"), "none");
+	again(r);
+	rig_wait_link(r, PORT_LINK_UP);
+	rig_exchange(r, 100);
+}
+
+// Deleted and made again within one look of the watch: a device of the same name, not the same.
+static void test_a_device_replaced_at_once_is_noticed(void **state)
+{
+	struct port_rig *r = *state;
+	rig_open_ok(r, &wx0);
+	for (unsigned i = 0; i < 5; i++) {
+		netns_run("ip link del wx0");
+		again(r);
+		rig_wait_log(r, "set up again");
+		rig_wait_link(r, PORT_LINK_UP);
+		rig_exchange(r, 100);
+		r->log[0] = 0;
+	}
+}
+
+static void test_a_device_comes_back_from_another_namespace(void **state)
+{
+	struct port_rig *r = *state;
+	rig_open_ok(r, &wx0);
+	netns_run("ip netns add weft-test-$PPID && ip link set wx0 netns weft-test-$PPID");
+	rig_wait_link(r, PORT_LINK_DOWN);
+	netns_run("ip -n weft-test-$PPID link set wx0 netns $PPID");
+	rig_wait_link(r, PORT_LINK_UP);
+	rig_exchange(r, 100);
+}
+
+static void test_there_and_back_at_once_is_noticed(void **state)
+{
+	struct port_rig *r = *state;
+	rig_open_ok(r, &wx0);
+	netns_run("ip netns add weft-test-$PPID && ip link set wx0 netns weft-test-$PPID && "
+		  "ip -n weft-test-$PPID link set wx0 netns $PPID");
+	rig_wait_log(r, "set up again");
+	rig_wait_link(r, PORT_LINK_UP);
+	rig_exchange(r, 100);
+}
+
+static void test_queues_may_change(void **state)
+{
+	struct port_rig *r = *state;
+	rig_open_ok(r, &wx0);
+	assert_int_equal(rig_number(r, "queues"), 2);
+	assert_int_equal(r->port->n_rxq, 4); // as many as there can be
+	netns_run("ethtool -L wx0 rx 4 tx 4");
+	rig_wait_log(r, "receives on 4 queues now, 2 before");
+	rig_wait_log(r, "set up again");
+	rig_wait_link(r, PORT_LINK_UP);
+	assert_int_equal(rig_number(r, "queues"), 4);
+	for (unsigned i = 0; i < 8; i++)
+		rig_exchange(r, 100 + i);
+	// Fewer the kernel itself refuses as long as there are sockets, and nothing is disturbed.
+	assert_int_not_equal(netns_try("ethtool -L wx0 rx 1 tx 1 2>/dev/null"), 0);
+	rig_exchange(r, 100);
+}
+
+static void test_the_mtu_is_followed_up_to_jumbo(void **state)
+{
+	struct port_rig *r = *state;
+	static const uint32_t mtus[] = {1500, 1600, 3818, 3819, 9000, 1500};
+	netns_run("ip link set wx1 mtu 9000");
+	rig_open_ok(r, &wx0);
+	for (unsigned i = 0; i < sizeof(mtus) / sizeof(*mtus); i++) {
+		netns_run("ip link set wx0 mtu %u", mtus[i]);
+		for (unsigned n = 0; port_load(&r->port->mtu) != mtus[i]; n++)
+			assert_true(n < 10000 && usleep(1000) == 0);
+		rig_wait_link(r, PORT_LINK_UP);
+		rig_exchange(r, 14 + mtus[i]);
+		rig_exchange(r, 60);
+		assert_string_equal(rig_says(r, "multi_buffer"), mtus[i] > 3818 ? "true" : "false");
+		// One byte more is dropped, counted, and the event says what to do.
+		uint64_t before = r->st.drop[DROP_too_long];
+		assert_int_equal(rig_tx(r, 0, 15 + mtus[i], 1), 1);
+		assert_int_equal(r->st.drop[DROP_too_long], before + 1);
+		r->port->ops->tick(r->port);
+	}
+	rig_wait_log(r, "frames of up to 1515 bytes do not fit its MTU of 1500");
+	rig_wait_log(r, "set the MTU of the device to at least 1501");
+}
+
+static void test_mtu_of_the_configuration_is_set(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0;
+	struct error err;
+	c.mtu = 1400;
+	rig_open_ok(r, &c);
+	assert_int_equal(r->port->mtu, 1400);
+	netns_run("ip link show wx0 | grep -q 'mtu 1400'");
+	c.mtu = 1300;
+	assert_int_equal(r->port->ops->set(r->port, &c, &err), 0);
+	netns_run("ip link show wx0 | grep -q 'mtu 1300'");
+	for (unsigned n = 0; port_load(&r->port->mtu) != 1300; n++)
+		assert_true(n < 10000 && usleep(1000) == 0);
+	c.mtu = 1u << 30;
+	assert_int_equal(r->port->ops->set(r->port, &c, &err), -EINVAL);
+	assert_string_equal(err.key, "mtu");
+	c.mtu = 1300;
+	c.share_host = true;
+	assert_int_equal(r->port->ops->set(r->port, &c, &err), -ENOTSUP);
+}
+
+// --- a worker that is in the middle of things when the device goes ---
+
+struct worker {
+	struct port_rig *r;
+	pthread_t thread;
+	uint32_t stop;
+	uint64_t rounds;
+};
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	const struct port_ops *ops = w->r->port->ops;
+	struct port *port = w->r->port;
+	struct port_stats *st = port->stats[0];
+	struct burst *b = &w->r->burst;
+	static uint8_t list[FRAME_BURST];
+	for (unsigned i = 0; i < FRAME_BURST; i++)
+		list[i] = (uint8_t)i;
+	rcu_register_thread();
+	while (!__atomic_load_n(&w->stop, __ATOMIC_RELAXED)) {
+		for (unsigned q = 0; q < port->n_rxq; q++)
+			if (ops->rx(port, q, b, st)) {
+				ops->tx(port, 0, b->f, list, b->n, st); // straight back
+				ops->rx_done(port, q, b);
+				__atomic_thread_fence(__ATOMIC_SEQ_CST);
+				ops->notify(port, q, PORT_RX, st);
+				ops->notify(port, 0, PORT_TX, st);
+			}
+		__atomic_fetch_add(&w->rounds, 1, __ATOMIC_RELAXED);
+		rcu_quiet();
+	}
+	rcu_unregister_thread();
+	return NULL;
+}
+
+static void test_the_device_goes_while_a_worker_is_at_it(void **state)
+{
+	struct port_rig *r = *state;
+	struct worker w = {.r = r};
+	rig_open_ok(r, &wx0);
+	assert_int_equal(pthread_create(&w.thread, NULL, worker_main, &w), 0);
+	for (unsigned round = 0; round < 6; round++) {
+		for (unsigned i = 0; i < 5000; i++)
+			rig_far_send(r, 100, i);
+		if (round == 0) {
+			netns_run("ethtool -L wx0 rx 4 tx 4");
+		} else if (round % 2) {
+			netns_run("ip link del wx0");
+			again(r);
+		} else {
+			netns_run("ip link set wx0 mtu %u", 1500 + round);
+		}
+		rig_wait_log(r, "set up again");
+		r->log[0] = 0;
+		rig_wait_link(r, PORT_LINK_UP);
+	}
+	__atomic_store_n(&w.stop, 1, __ATOMIC_RELAXED);
+	pthread_join(w.thread, NULL);
+	assert_true(w.rounds > 0);
+	assert_string_equal(rig_says(r, "rings.0.bad_entries"), "0");
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_carrier_is_followed),
+		T(test_a_removed_device_may_come_back),
+		T(test_a_device_replaced_at_once_is_noticed),
+		T(test_a_device_comes_back_from_another_namespace),
+		T(test_there_and_back_at_once_is_noticed),
+		T(test_queues_may_change),
+		T(test_the_mtu_is_followed_up_to_jumbo),
+		T(test_mtu_of_the_configuration_is_set),
+		T(test_the_device_goes_while_a_worker_is_at_it),
+	};
+	int status;
+	if (!netns_enter(&status))
+		return status;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
