@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// A capture of a port's frames on its way to one client. What the client does not read in time is
+// lost from the capture, counted, and costs neither memory nor traffic.
+#include "control/capture.h"
+
+#include "control/client.h"
+#include "control/daemon.h"
+#include "control/rpc.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define PERIOD_US     5000
+#define FRAMES_A_TURN 256
+#define UNREAD_MAX    (4 << 20)
+#define SNAPLEN_MAX   65535
+
+struct capture {
+	struct daemon *daemon;
+	struct client *client;
+	char port[PORT_NAME_MAX];
+	struct event *timer;
+	json_t *frames; // of this turn
+	uint64_t lost;  // total, as told last
+	char text[4 * ((SNAPLEN_MAX + 2) / 3) + 1];
+};
+
+void capture_base64(const uint8_t *data, size_t n, char *out)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	for (size_t i = 0; i < n; i += 3, out += 4) {
+		uint32_t v = (uint32_t)data[i] << 16;
+		v |= i + 1 < n ? (uint32_t)data[i + 1] << 8 : 0;
+		v |= i + 2 < n ? data[i + 2] : 0;
+		out[0] = digits[v >> 18];
+		out[1] = digits[v >> 12 & 63];
+		out[2] = i + 1 < n ? digits[v >> 6 & 63] : '=';
+		out[3] = i + 2 < n ? digits[v & 63] : '=';
+	}
+	*out = 0;
+}
+
+static void each(void *ctx, const struct capture_frame *f)
+{
+	struct capture *cap = ctx;
+	uint32_t n = f->caplen < SNAPLEN_MAX ? f->caplen : SNAPLEN_MAX;
+
+	capture_base64(f->data, n, cap->text);
+	json_array_append_new(
+		cap->frames, json_pack("{s:I, s:s, s:I, s:s}", "time_ns", (json_int_t)f->time_ns,
+				     "dir", f->dir == CAPTURE_RX ? "rx" : "tx", "len",
+				     (json_int_t)f->len, "data", cap->text));
+}
+
+static void send_frames(struct capture *cap, uint64_t lost)
+{
+	client_send(cap->client, rpc_notification("capture.frames",
+					 json_pack("{s:s, s:o, s:I}", "port", cap->port, "frames",
+						 cap->frames, "lost", (json_int_t)lost)));
+	cap->lost = lost;
+	cap->frames = NULL;
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *ctx)
+{
+	struct capture *cap = ctx;
+	struct switch_port port;
+	uint64_t lost = cap->lost;
+	uint32_t n;
+
+	if (switch_port_find(cap->daemon->sw, cap->port, &port) < 0) {
+		client_send(cap->client,
+			rpc_notification("capture.end", json_pack("{s:s, s:s}", "port", cap->port,
+								"why", "the port was removed")));
+		evtimer_del(cap->timer);
+		return;
+	}
+	do {
+		if (client_unread(cap->client) > UNREAD_MAX ||
+			*server_out_bytes(cap->client->server) > SERVER_OUT_MAX)
+			return;
+		cap->frames = json_array();
+		n = switch_capture_read(
+			cap->daemon->sw, cap->port, FRAMES_A_TURN, each, cap, &lost);
+		if (n || lost != cap->lost)
+			send_frames(cap, lost);
+		json_decref(cap->frames);
+		cap->frames = NULL;
+	} while (n == FRAMES_A_TURN);
+}
+
+int capture_new(struct daemon *d, struct client *c, const char *port, unsigned dirs,
+	uint32_t snaplen, struct capture **out, struct error *err)
+{
+	const struct timeval period = {0, PERIOD_US};
+	struct capture *cap = calloc(1, sizeof(*cap));
+	int rc;
+
+	if (cap)
+		cap->timer = event_new(d->base, -1, EV_PERSIST, on_timer, cap);
+	if (!cap || !cap->timer) {
+		free(cap);
+		return error_set(err, -ENOMEM, "", "out of memory");
+	}
+	cap->daemon = d;
+	cap->client = c;
+	snprintf(cap->port, sizeof(cap->port), "%s", port);
+	rc = switch_capture_start(d->sw, port, dirs, snaplen ? snaplen : SNAPLEN_MAX, err);
+	if (rc < 0) {
+		event_free(cap->timer);
+		free(cap);
+		return rc;
+	}
+	evtimer_add(cap->timer, &period);
+	*out = cap;
+	return 0;
+}
+
+void capture_free(struct capture *cap)
+{
+	uint64_t lost;
+
+	if (!cap)
+		return;
+	switch_capture_stop(cap->daemon->sw, cap->port, &lost);
+	event_free(cap->timer);
+	free(cap);
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Starting DPDK's environment, which librte_vhost needs: small, quiet, and without side effects.
+#include "control/eal.h"
+
+#include "control/log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_log.h>
+
+// DPDK's levels are syslog's plus one, so far as they go.
+static int level_of_message(void)
+{
+	int level = rte_log_cur_msg_loglevel();
+
+	return level >= (int)RTE_LOG_DEBUG ? LOG_DEBUG : level < 1 ? LOG_ERR : level - 1;
+}
+
+static ssize_t write_log(void *cookie, const char *text, size_t size)
+{
+	size_t n = size;
+
+	while (n && (text[n - 1] == '\n' || text[n - 1] == ' '))
+		n--;
+	if (n)
+		log_msg(level_of_message(), "dpdk", "%.*s", (int)(n < 512 ? n : 512), text);
+	return (ssize_t)size;
+}
+
+static int route_log(void)
+{
+	const cookie_io_functions_t io = {.write = write_log};
+	FILE *stream = fopencookie(NULL, "w", io);
+
+	if (!stream)
+		return -errno;
+	setvbuf(stream, NULL, _IOLBF, 1024);
+	return rte_openlog_stream(stream);
+}
+
+// All cores the process may use would each become an lcore with a thread: one is enough.
+static int first_core(const cpu_set_t *cores)
+{
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, cores))
+			return i;
+	return 0;
+}
+
+static void no_usage(const char *name)
+{
+}
+
+int eal_start(struct error *err)
+{
+	char prefix[40], lcore[24], name[16];
+	const char *args[] = {"weftd", "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf",
+		"--file-prefix", prefix, "--lcores", lcore, "-m", "64", "--log-level", "*:warning"};
+	const int n = sizeof(args) / sizeof(args[0]);
+	char *argv[sizeof(args) / sizeof(args[0]) + 1] = {NULL};
+	cpu_set_t cores;
+	int rc;
+
+	sched_getaffinity(0, sizeof(cores), &cores);
+	pthread_getname_np(pthread_self(), name, sizeof(name));
+	snprintf(prefix, sizeof(prefix), "weft-%d", (int)getpid());
+	snprintf(lcore, sizeof(lcore), "0@%d", first_core(&cores));
+	for (int i = 0; i < n; i++)
+		argv[i] = (char *)args[i];
+	route_log();
+	// Its arguments are ours, not the operator's: no page of help about them. (The environment
+	// refuses --in-memory beside --no-huge; --no-shconf leaves no files behind either.)
+	rte_set_application_usage_hook(no_usage);
+	rc = rte_eal_init(n, argv);
+	// It pinned us to the lcore.
+	sched_setaffinity(0, sizeof(cores), &cores);
+	pthread_setname_np(pthread_self(), name);
+	// An empty directory that it makes even when it shares no files.
+	rmdir(rte_eal_get_runtime_dir());
+	if (rc < 0)
+		return error_set(err, -rte_errno, "", "DPDK's environment did not start: %s",
+			rte_strerror(rte_errno));
+	return 0;
+}
+
+void eal_stop(void)
+{
+	rte_eal_cleanup();
+}

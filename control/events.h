@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What happens in the switch, as log lines and as events for subscribers.
+#pragma once
+
+#include "dataplane/switch/switch.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+struct daemon;
+
+// "link-up" and so on; every kind there is, ended by NULL.
+extern const char *const event_names[];
+bool event_is_known(const char *name);
+
+// One event as subscribers see it. A new reference.
+json_t *event_json(const struct switch_event *ev);
+// One line of the log.
+void event_log(const struct switch_event *ev);
+
+// Logs and publishes what the switch has to say; some of it, the rest in a later turn.
+void events_drain(struct daemon *d);
+// Publishes that the configuration changed.
+void events_config(struct daemon *d, const char *text);

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// weftd: reads its arguments and brings the parts up in their order.
+#include "control/config.h"
+#include "control/daemon.h"
+#include "control/eal.h"
+#include "control/log.h"
+#include "control/privileges.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char usage[] =
+	"Usage: weftd [-c FILE] [-s SOCKET] [--check] [--foreground]\n"
+	"\n"
+	"The switch daemon: connects virtual machines, network cards and the host.\n"
+	"\n"
+	"  -c, --config FILE    configuration; default /etc/weft/weft.yaml\n"
+	"  -s, --socket SOCKET  socket for weftctl; default: api.socket of the file,\n"
+	"                       or /run/weft/weftd.sock\n"
+	"      --check          check the configuration, open nothing, and end\n"
+	"      --foreground     stay in the foreground (weftd always does)\n"
+	"  -V, --version        print the version\n"
+	"  -h, --help           print this\n"
+	"\n"
+	"Example: weftd -c /etc/weft/weft.yaml --check\n"
+	"See weftd(8), weft.yaml(5), weftctl(1).\n";
+
+struct options {
+	const char *config, *socket;
+	bool check;
+};
+
+// -1: go on; else the exit status.
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	static const struct option longs[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"socket", required_argument, NULL, 's'},
+		{"check", no_argument, NULL, 'k'},
+		{"foreground", no_argument, NULL, 'f'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL},
+	};
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "c:s:Vh", longs, NULL)) >= 0) {
+		switch (opt) {
+		case 'c':
+			o->config = optarg;
+			break;
+		case 's':
+			o->socket = optarg;
+			break;
+		case 'k':
+			o->check = true;
+			break;
+		case 'f':
+			break;
+		case 'V':
+			puts("weftd " WEFT_VERSION);
+			return 0;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			fputs("Try 'weftd --help'.\n", stderr);
+			return 2;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "weftd: unknown argument '%s'\nTry 'weftd --help'.\n",
+			argv[optind]);
+		return 2;
+	}
+	return -1;
+}
+
+static int complain(const char *text)
+{
+	fprintf(stderr, "weftd: %s\n", text);
+	return 1;
+}
+
+// Everything from the switch on, inside the loop's life.
+static int serve(struct daemon *d, const struct config *config)
+{
+	struct error err = {.key = ""};
+	int rc;
+
+	rc = switch_new(&config->sw, &d->sw, &err);
+	if (rc < 0)
+		return complain(err.text);
+	rc = daemon_start(d, config, &err);
+	if (rc == 0)
+		rc = server_start(d->server, d);
+	if (rc == 0) {
+		log_msg(LOG_INFO, "", "weftd %s serves %s, %u ports, %u workers", WEFT_VERSION,
+			server_path(d->server), running_n_ports(d->running),
+			switch_n_workers(d->sw));
+		daemon_run(d);
+	}
+	// Clients first: their captures end in the switch.
+	server_free(d->server);
+	d->server = NULL;
+	daemon_stop(d);
+	switch_free(d->sw);
+	return rc < 0 ? complain(*err.text ? err.text : strerror(-rc)) : 0;
+}
+
+static int run(const struct config *config, const char *path, const char *socket)
+{
+	struct daemon d = {.config_path = path};
+	struct error err = {.key = ""};
+	int status = 1;
+
+	// The socket first: a second daemon must not touch a single port of the first.
+	if (server_new(socket, &d.server, &err) < 0)
+		return complain(err.text);
+	if (server_rights(d.server, config->api_group, config->api_admin_group, &err) < 0 ||
+		privileges_drop(config, &err) < 0 || eal_start(&err) < 0) {
+		complain(err.text);
+		server_free(d.server);
+		return 1;
+	}
+	d.base = event_base_new();
+	if (d.base) {
+		status = serve(&d, config);
+		event_base_free(d.base);
+	} else {
+		complain("out of memory");
+		server_free(d.server);
+	}
+	eal_stop();
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.config = "/etc/weft/weft.yaml"};
+	struct config_error err;
+	struct config *config;
+	char path[PATH_MAX], text[700];
+	int status = parse_options(argc, argv, &o);
+
+	if (status >= 0)
+		return status;
+	log_init(LOG_INFO);
+	signal(SIGPIPE, SIG_IGN);
+	if (config_load(o.config, &config, &err) < 0) {
+		config_error_text(&err, o.config, text, sizeof(text));
+		return complain(text);
+	}
+	log_set_level(config->log_level);
+	if (o.check) {
+		printf("%s: good: %u ports\n", o.config, config->n_ports);
+	} else {
+		if (!realpath(o.config, path))
+			snprintf(path, sizeof(path), "%s", o.config);
+		status = run(config, path, o.socket ? o.socket : config->api_socket);
+	}
+	config_free(config);
+	return status < 0 ? 0 : status;
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Giving up every capability that the daemon does not need.
+#pragma once
+
+#include "control/config.h"
+
+// Raises limits (descriptors, locked memory), then keeps only the capabilities for opening network
+// devices, XDP sockets and BPF maps. Before other threads start: they inherit. -errno with *err.
+int privileges_drop(const struct config *config, struct error *err);

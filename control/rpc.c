@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// JSON-RPC 2.0, one object per line.
+#include "control/rpc.h"
+
+#include "control/api.h"
+#include "control/client.h"
+#include "control/daemon.h"
+
+#include <string.h>
+
+json_t *rpc_notification(const char *method, json_t *params)
+{
+	return json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params", params);
+}
+
+static void reply_error(struct client *c, const json_t *id, const struct api_call *call)
+{
+	json_t *error = json_pack("{s:i, s:s}", "code", call->code, "message", call->error.text);
+
+	// A file name or a guest's text that is no UTF-8 must not cost the whole answer.
+	if (!error)
+		error = json_pack("{s:i, s:s}", "code", call->code, "message",
+			"it failed, and the reason is not UTF-8");
+	json_t *data = json_object();
+	if (*call->error.key)
+		json_object_set_new(data, "key", json_string(call->error.key));
+	if (call->line) {
+		json_object_set_new(data, "line", json_integer(call->line));
+		json_object_set_new(data, "column", json_integer(call->column));
+	}
+	if (json_object_size(data))
+		json_object_set(error, "data", data);
+	json_decref(data);
+	client_send(c, json_pack("{s:s, s:o, s:O}", "jsonrpc", "2.0", "error", error, "id",
+			       id ? id : json_null()));
+}
+
+static void refuse(struct client *c, int code, const char *text)
+{
+	struct api_call call = {.code = code};
+
+	snprintf(call.error.text, sizeof(call.error.text), "%s", text);
+	reply_error(c, NULL, &call);
+}
+
+void rpc_refuse_line(struct client *c, size_t max)
+{
+	char text[80];
+
+	snprintf(text, sizeof(text), "a request has at most %zu bytes", max);
+	refuse(c, API_E_REQUEST, text);
+}
+
+void rpc_deny(struct client *c)
+{
+	refuse(c, API_E_DENIED,
+		"permission denied: be root or a member of the group of api.group (usually weft)");
+}
+
+static void garbage(struct client *c, int code, const char *text)
+{
+	refuse(c, code, text);
+	if (++c->garbage >= CLIENT_GARBAGE)
+		client_close(c);
+}
+
+static int run(const struct api_method *m, struct api_call *call)
+{
+	struct client *c = call->client;
+
+	if (m->changes && !c->may_change)
+		return api_fail(call, API_E_DENIED, NULL,
+			"%s changes the switch: be root or a member of the group of "
+			"api.admin-group",
+			m->name);
+	if (*server_out_bytes(c->server) > SERVER_OUT_MAX)
+		return api_fail(call, API_E_BUSY, NULL,
+			"too many answers wait to be read by other clients; try again");
+	if (api_check(m, call) < 0)
+		return -1;
+	return m->run(call);
+}
+
+static void dispatch(struct client *c, const char *method, const json_t *params, const json_t *id)
+{
+	struct api_call call = {.daemon = server_daemon(c->server), .client = c, .params = params};
+	const struct api_method *m = api_find(method);
+	const char *near;
+	int rc;
+
+	if (m) {
+		rc = run(m, &call);
+	} else {
+		near = api_nearest(method);
+		rc = api_fail(&call, API_E_METHOD, NULL, "unknown method '%.60s'%s%s%s", method,
+			near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+	}
+	if (!id) { // a notification: answered by nothing
+		json_decref(call.result);
+		return;
+	}
+	if (rc < 0)
+		reply_error(c, id, &call);
+	else
+		client_send(c, json_pack("{s:s, s:o, s:O}", "jsonrpc", "2.0", "result",
+				       call.result ? call.result : json_object(), "id", id));
+}
+
+void rpc_serve(struct client *c, const char *line, size_t len)
+{
+	json_error_t error;
+
+	if (len == 0)
+		return;
+	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
+	if (!request) {
+		char text[240];
+		snprintf(text, sizeof(text), "not JSON: %.160s (column %d)", error.text,
+			error.column);
+		garbage(c, API_E_PARSE, text);
+		return;
+	}
+	const json_t *method = json_object_get(request, "method");
+	const char *version = json_string_value(json_object_get(request, "jsonrpc"));
+	json_t *params = json_object_get(request, "params");
+	const json_t *id = json_object_get(request, "id");
+	json_t *none = json_object();
+
+	if (!json_is_object(request))
+		garbage(c, API_E_REQUEST, "one object per line is expected; batches are not taken");
+	else if (!version || strcmp(version, "2.0") != 0 || !json_is_string(method))
+		garbage(c, API_E_REQUEST, "expected are jsonrpc: \"2.0\" and a method");
+	else if (id && !json_is_string(id) && !json_is_number(id) && !json_is_null(id))
+		garbage(c, API_E_REQUEST, "id is a number or a text");
+	else if (params && !json_is_object(params))
+		garbage(c, API_E_PARAMS, "params is an object: parameters have names");
+	else
+		dispatch(c, json_string_value(method), params ? params : none, id);
+	json_decref(none);
+	json_decref(request);
+}

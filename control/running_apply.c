@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The running configuration as a whole: making what runs equal to a file, and static addresses.
+#include "control/config_value.h"
+#include "control/log.h"
+#include "control/running_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIXED_MAX 4096
+
+static json_t *without_ports(const json_t *json)
+{
+	json_t *base = json_deep_copy(json), *fdb = json_object_get(base, "fdb");
+
+	json_object_del(base, "ports");
+	json_object_del(fdb, "static");
+	if (fdb && json_object_size(fdb) == 0)
+		json_object_del(base, "fdb");
+	return base;
+}
+
+static json_t *fixed_json(const struct running *r)
+{
+	json_t *list = json_array();
+	char mac[MAC_TEXT];
+
+	for (unsigned i = 0; i < r->n_fixed; i++) {
+		const struct config_static *s = &r->fixed[i];
+		json_array_append_new(
+			list, json_pack("{s:s, s:i, s:s}", "mac", value_mac_text(s->mac, mac),
+				      "vlan", (int)s->vid, "port", s->port));
+	}
+	return list;
+}
+
+json_t *running_json(const struct running *r)
+{
+	json_t *json = json_deep_copy(r->base), *list = json_array();
+
+	if (r->n_fixed) {
+		json_t *fdb = json_object_get(json, "fdb");
+		if (!fdb) {
+			fdb = json_object();
+			json_object_set_new(json, "fdb", fdb);
+		}
+		json_object_set_new(fdb, "static", fixed_json(r));
+	}
+	for (unsigned i = 0; i < r->n_ports; i++)
+		json_array_append(list, r->ports[i].config.json);
+	json_object_set_new(json, "ports", list);
+	return json;
+}
+
+static struct config_static *static_find(
+	const struct running *r, const uint8_t mac[6], uint16_t vid)
+{
+	for (unsigned i = 0; i < r->n_fixed; i++)
+		if (r->fixed[i].vid == vid && memcmp(r->fixed[i].mac, mac, 6) == 0)
+			return &r->fixed[i];
+	return NULL;
+}
+
+static void static_remove(struct running *r, struct config_static *s)
+{
+	*s = r->fixed[--r->n_fixed];
+}
+
+void running_fixed_apply(struct running *r, const char *port)
+{
+	struct error err;
+
+	for (unsigned i = 0; i < r->n_fixed; i++) {
+		const struct config_static *s = &r->fixed[i];
+		if (strcmp(s->port, port) == 0 &&
+			switch_fdb_add(r->sw, s->mac, s->vid, port, &err) < 0)
+			log_msg(LOG_ERR, port, "static address: %s", err.text);
+	}
+}
+
+void running_fixed_forget(struct running *r, const char *port)
+{
+	for (unsigned i = 0; i < r->n_fixed;)
+		if (strcmp(r->fixed[i].port, port) == 0)
+			static_remove(r, &r->fixed[i]);
+		else
+			i++;
+}
+
+int running_fdb_add(
+	struct running *r, const uint8_t mac[6], uint16_t vid, const char *port, struct error *err)
+{
+	const struct running_port *p = running_port_find(r, port);
+	struct config_static *s = static_find(r, mac, vid);
+	int rc = 0;
+
+	if (!p)
+		return running_no_port(r, port, err);
+	if (!s && r->n_fixed == FIXED_MAX)
+		return error_set(err, -ENOSPC, "mac",
+			"there are %d static addresses, which is the most", FIXED_MAX);
+	if (p->is_open)
+		rc = switch_fdb_add(r->sw, mac, vid, port, err);
+	if (rc < 0)
+		return rc;
+	if (!s)
+		s = &r->fixed[r->n_fixed++];
+	*s = (struct config_static){.vid = vid}; // compared with memcmp: no stale bytes
+	memcpy(s->mac, mac, 6);
+	strcpy(s->port, p->config.sw.port.name);
+	if (r->hooks.changed)
+		r->hooks.changed(r->hooks.ctx, "a static address was added");
+	return 0;
+}
+
+int running_fdb_del(struct running *r, const uint8_t mac[6], uint16_t vid, struct error *err)
+{
+	struct config_static *s = static_find(r, mac, vid);
+	int rc = switch_fdb_del(r->sw, mac, vid, err);
+
+	if (!s)
+		return rc;
+	static_remove(r, s);
+	if (r->hooks.changed)
+		r->hooks.changed(r->hooks.ctx, "a static address was removed");
+	return 0;
+}
+
+// Static addresses that the new configuration does not have, or has elsewhere, go first.
+static void apply_fixed(struct running *r, const struct config *config)
+{
+	for (unsigned i = 0; i < r->n_fixed; i++) {
+		const struct config_static *old = &r->fixed[i];
+		bool stays = false;
+		for (uint32_t j = 0; j < config->n_fixed; j++)
+			stays |= memcmp(old, &config->fixed[j], sizeof(*old)) == 0;
+		if (!stays)
+			switch_fdb_del(r->sw, old->mac, old->vid, NULL);
+	}
+	r->n_fixed = config->n_fixed;
+	if (r->n_fixed)
+		memcpy(r->fixed, config->fixed, r->n_fixed * sizeof(*r->fixed));
+}
+
+static void apply_port(
+	struct running *r, const struct config_port *c, struct running_report *report)
+{
+	struct running_port *p = running_port_lookup(r, c->sw.port.name);
+	struct error err;
+
+	if (p && !p->is_pending && json_equal(p->config.json, c->json)) {
+		report->unchanged++;
+		return;
+	}
+	if (p) {
+		report->changed++;
+		config_port_fini(&p->config);
+		p->config = *c;
+		json_incref(p->config.json);
+	} else {
+		report->added++;
+		p = running_port_append(r, c);
+	}
+	if (running_port_open(r, p, &err) < 0) {
+		running_port_pend(p, &err);
+		report->failed++;
+	}
+}
+
+static void apply_ports(
+	struct running *r, const struct config *config, struct running_report *report)
+{
+	for (unsigned i = 0; i < r->n_ports;) {
+		bool stays = false;
+		for (uint32_t j = 0; j < config->n_ports; j++)
+			stays |= strcmp(r->ports[i].config.sw.port.name,
+					 config->ports[j].sw.port.name) == 0;
+		if (stays) {
+			i++;
+			continue;
+		}
+		running_port_drop(r, &r->ports[i]);
+		report->removed++;
+	}
+	apply_fixed(r, config);
+	for (uint32_t j = 0; j < config->n_ports; j++)
+		apply_port(r, &config->ports[j], report);
+	for (unsigned i = 0; i < r->n_ports; i++)
+		if (r->ports[i].is_open)
+			running_fixed_apply(r, r->ports[i].config.sw.port.name);
+}
+
+// Value of a dotted path of at most two parts.
+static const json_t *at(const json_t *json, const char *path)
+{
+	const char *dot = strchr(path, '.');
+	char first[32];
+
+	if (!dot)
+		return json_object_get(json, path);
+	snprintf(first, sizeof(first), "%.*s", (int)(dot - path), path);
+	return json_object_get(json_object_get(json, first), dot + 1);
+}
+
+static bool differs(const json_t *a, const json_t *b, const char *path)
+{
+	const json_t *x = at(a, path), *y = at(b, path);
+
+	return x != y && !(x && y && json_equal(x, y));
+}
+
+static json_t *restart_keys(const json_t *old, const json_t *new)
+{
+	static const char *const keys[] = {"workers", "idle", "idle-us", "fdb.max", "api.socket"};
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (differs(old, new, keys[i]))
+			json_array_append_new(list, json_string(keys[i]));
+	return list;
+}
+
+static int apply_settings(struct running *r, const struct config *config, struct error *err)
+{
+	const struct running_hooks *h = &r->hooks;
+	int rc = 0;
+
+	if (h->rights && (differs(r->base, config->json, "api.group") ||
+				 differs(r->base, config->json, "api.admin-group")))
+		rc = h->rights(h->ctx, config->api_group, config->api_admin_group, err);
+	if (rc == 0 && h->listen && differs(r->base, config->json, "metrics.listen"))
+		rc = h->listen(h->ctx, config->metrics_listen, err);
+	if (rc < 0)
+		return rc;
+	if (differs(r->base, config->json, "fdb.age"))
+		switch_set_age(r->sw, config->sw.age_s ? config->sw.age_s : 300);
+	log_set_level(config->log_level);
+	return 0;
+}
+
+int running_apply(struct running *r, const struct config *config, struct running_report *report,
+	struct error *err)
+{
+	*report = (struct running_report){.added = 0};
+	int rc = apply_settings(r, config, err);
+	if (rc < 0)
+		return rc;
+	report->needs_restart = restart_keys(r->base, config->json);
+	json_decref(r->base);
+	r->base = without_ports(config->json);
+	apply_ports(r, config, report);
+	if (r->hooks.changed)
+		r->hooks.changed(r->hooks.ctx, "a configuration was applied");
+	return 0;
+}
+
+int running_new(struct sw *sw, const struct config *config, const struct running_hooks *hooks,
+	struct running **out)
+{
+	struct running *r = calloc(1, sizeof(*r));
+	struct running_report report = {.added = 0};
+
+	if (r)
+		r->fixed = calloc(FIXED_MAX, sizeof(*r->fixed));
+	if (!r || !r->fixed) {
+		free(r);
+		return -ENOMEM;
+	}
+	r->sw = sw;
+	r->hooks = *hooks;
+	r->base = without_ports(config->json);
+	apply_ports(r, config, &report);
+	*out = r;
+	return 0;
+}
+
+void running_free(struct running *r)
+{
+	if (!r)
+		return;
+	while (r->n_ports)
+		running_port_drop(r, &r->ports[r->n_ports - 1]);
+	json_decref(r->base);
+	free(r->fixed);
+	free(r);
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// A stand-in for the dataplane behind switch.h, for tests of control and cli alone: ports, addresses
+// and events live in memory, frames never move.
+#pragma once
+
+#include "dataplane/switch/switch.h"
+
+// The link of a port goes up or down.
+void fake_switch_link(struct sw *sw, const char *port, bool up, const char *why);
+// An address is learnt on a port.
+void fake_switch_learn(struct sw *sw, const char *port, const uint8_t mac[6], uint16_t vid);
+// Counters of a port, to be written.
+struct port_stats *fake_switch_stats(struct sw *sw, const char *port);
+// Frames that the next capture_read hands out.
+void fake_switch_capture(struct sw *sw, const char *port, uint32_t n_frames);
+// How often ports were added, removed or changed.
+unsigned fake_switch_changes(const struct sw *sw);
