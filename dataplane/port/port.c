@@ -74,20 +74,20 @@ void port_fini(struct port *port)
 	memset(port->stats, 0, sizeof(port->stats));
 }
 
-// Under q->lock. Edge-triggered and never read: a kick wakes the worker once, and the counter
-// behind the descriptor is of no interest.
-static void rxq_join(const struct port_rxq *q)
+// Under rxq->lock. Edge-triggered and never read: a kick wakes the worker once, and the counter
+// behind the descriptor is of no interest. The worker sees whose kick it was.
+static void rxq_join(const struct port *port, const struct port_rxq *rxq)
 {
-	struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.fd = q->fd};
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u64 = port->id};
 
-	if (q->fd >= 0 && q->epfd >= 0)
-		epoll_ctl(q->epfd, EPOLL_CTL_ADD, q->fd, &ev);
+	if (rxq->fd >= 0 && rxq->epfd >= 0)
+		epoll_ctl(rxq->epfd, EPOLL_CTL_ADD, rxq->fd, &ev);
 }
 
-static void rxq_leave(const struct port_rxq *q)
+static void rxq_leave(const struct port_rxq *rxq)
 {
-	if (q->fd >= 0 && q->epfd >= 0)
-		epoll_ctl(q->epfd, EPOLL_CTL_DEL, q->fd, NULL);
+	if (rxq->fd >= 0 && rxq->epfd >= 0)
+		epoll_ctl(rxq->epfd, EPOLL_CTL_DEL, rxq->fd, NULL);
 }
 
 void port_watch(struct port *port, unsigned q, int fd)
@@ -97,7 +97,7 @@ void port_watch(struct port *port, unsigned q, int fd)
 	pthread_mutex_lock(&rxq->lock);
 	rxq_leave(rxq);
 	rxq->fd = fd;
-	rxq_join(rxq);
+	rxq_join(port, rxq);
 	pthread_mutex_unlock(&rxq->lock);
 }
 
@@ -108,7 +108,7 @@ void port_assign(struct port *port, unsigned q, int epfd)
 	pthread_mutex_lock(&rxq->lock);
 	rxq_leave(rxq);
 	rxq->epfd = epfd;
-	rxq_join(rxq);
+	rxq_join(port, rxq);
 	pthread_mutex_unlock(&rxq->lock);
 }
 

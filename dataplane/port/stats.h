@@ -24,6 +24,8 @@
 	X(rate, "above the port's rate limit", "raise rate: of the port if this is unwanted")     \
 	X(storm, "above the port's limit of flooded frames", "look for a loop, or raise storm:")  \
 	X(hairpin, "the destination is the port it came from", "harmless: another host answered") \
+	X(reserved, "a link-local address that ends at a bridge",                                 \
+		"harmless: LLDP, spanning tree or pause frames")                                  \
 	X(port_down, "the receiving port has no guest or no link", "start the guest or the link") \
 	X(no_offload, "offload work that could not be completed",                                 \
 		"look for a broken driver in the sender")
