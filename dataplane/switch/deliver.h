@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Gives lists of frames to their destinations, in the form each of them takes.
+#pragma once
+
+#include "dataplane/switch/forward.h"
+
+// Delivers the frames of the burst at hand that `list` names to port `id`, which exists. May change
+// *list. What finds no room is kept for deliver_retry. Worker.
+void deliver(struct forward *fw, uint32_t id, struct frame_list *list);
+
+// Offers once more what found no room, drops what still finds none. Worker, after the last deliver
+// of a burst.
+void deliver_retry(struct forward *fw);

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// From a burst to one list for each destination: VLAN, policy, learning, look-up.
+#include "dataplane/switch/forward.h"
+
+#include "dataplane/frame/eth.h"
+#include "dataplane/switch/tape.h"
+#include "dataplane/switch/deliver.h"
+#include "dataplane/switch/policy.h"
+
+#include <string.h>
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define ADDR_MASK 0xffffffffffffull
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define ADDR_GROUP 1ull    // the bit of a group address in a key
+#define TYPE_VLAN  0x0081u // ETH_TYPE_VLAN as it is loaded
+#else
+#error "keys are made for little-endian machines"
+#endif
+
+// Destinations that are no port.
+#define DST_FLOOD 0x10000u
+
+void forward_init(struct forward *fw, uint32_t worker, bool shared, struct fdb *fdb,
+	struct event_ring *events, uint64_t cycles_hz)
+{
+	memset(fw, 0, sizeof(*fw));
+	fw->worker = worker;
+	fw->shared = shared;
+	fw->fdb = fdb;
+	fw->events = events;
+	fw->cycles_hz = cycles_hz;
+}
+
+static inline uint64_t load64(const uint8_t *p)
+{
+	uint64_t v;
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+// --- Stage 1: addresses ---
+
+// What is true of all frames of a burst together.
+struct classes {
+	uint64_t src_differs, dst_differs; // from those the lane remembers; 0: in no frame
+	uint32_t tagged;                   // some frame has a tag
+};
+
+// Reads the addresses of all frames as keys in VLAN `vid`. No branch but the loop's. Frames are as
+// received: the head starts at FRAME_HEAD_OFF and has 14 bytes at least.
+static inline struct classes classify(struct forward *fw, const struct burst *b, uint16_t vid)
+{
+	const uint64_t in_vlan = (uint64_t)vid << 48;
+	const uint64_t last_src = fw->rxq->lane->src, last_dst = fw->rxq->lane->dst;
+	struct classes c = {0};
+	uint32_t max_len = 0;
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		const uint8_t *head = b->f[i].buf + FRAME_HEAD_OFF;
+		uint64_t to = load64(head), from = load64(head + ETH_ADDR_LEN);
+		uint64_t dst = (to & ADDR_MASK) | in_vlan, src = (from & ADDR_MASK) | in_vlan;
+
+		fw->dst[i] = dst;
+		fw->src[i] = src;
+		c.dst_differs |= dst ^ last_dst;
+		c.src_differs |= src ^ last_src;
+		c.tagged |= from >> 48 == TYPE_VLAN;
+		max_len = b->f[i].len > max_len ? b->f[i].len : max_len;
+	}
+	fw->max_len = max_len;
+	return c;
+}
+
+// Forgets what the lane knows if plan or FDB changed since.
+static inline void lane_renew(struct forward *fw, struct lane *lane)
+{
+	uint64_t epoch = fw->plan->seq << 32 | fdb_gen(fw->fdb);
+
+	if (unlikely(lane->epoch != epoch))
+		*lane = (struct lane){.epoch = epoch};
+}
+
+// --- Stage 2: what the port may send ---
+
+static void list_all(struct frame_list *list, uint32_t n)
+{
+	list->n = n;
+	for (unsigned i = 0; i < FRAME_BURST; i++)
+		list->f[i] = (uint8_t)i;
+}
+
+// Finds each frame's VLAN by its tag, and makes its keys anew.
+static void list_vlans(struct forward *fw, struct frame_list *list)
+{
+	const struct plan_port *in = &fw->plan->port[fw->rxq->id];
+	uint32_t n = 0;
+
+	fw->plain = false;
+	for (uint32_t i = 0; i < list->n; i++) {
+		const uint8_t at = list->f[i];
+		struct frame *f = &fw->burst->f[at];
+		uint16_t vid = vlan_ingress(in->vlan, f);
+		if (!vid || !port_set_has(&fw->plan->member[vid], fw->rxq->id))
+			continue;
+		f->vid = vid;
+		fw->dst[at] = fdb_key(fw->dst[at] & ADDR_MASK, vid);
+		fw->src[at] = fdb_key(fw->src[at] & ADDR_MASK, vid);
+		list->f[n++] = at;
+	}
+	fw->rxq->stats->drop[DROP_vlan] += list->n - n;
+	list->n = n;
+}
+
+// A source must be a station's address (802.1Q, 8.7: anything else is not learnt, and no honest
+// driver sends it): group and zero addresses make the frame malformed. Frames to link-local group
+// addresses end at the bridge.
+static void list_addresses(struct forward *fw, struct frame_list *list)
+{
+	uint64_t *drop = fw->rxq->stats->drop;
+	uint64_t group = 0, zero = 0;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < fw->burst->n; i++) {
+		group |= fw->src[i] | fw->dst[i];
+		zero |= !(fw->src[i] & ADDR_MASK);
+	}
+	if (likely(!(group & ADDR_GROUP) && !zero))
+		return;
+	for (uint32_t i = 0; i < list->n; i++) {
+		const uint8_t at = list->f[i];
+		if (fw->src[at] & ADDR_GROUP || !(fw->src[at] & ADDR_MASK))
+			drop[DROP_malformed]++;
+		else if (eth_is_reserved(eth_dst(&fw->burst->f[at])))
+			drop[DROP_reserved]++;
+		else
+			list->f[n++] = at;
+	}
+	list->n = n;
+}
+
+// --- Stage 3: sources ---
+
+static void say(struct forward *fw, uint64_t key, enum switch_event_kind kind, uint16_t port,
+	uint16_t old_port)
+{
+	event_ring_push(fw->events,
+		&(struct fdb_event){.key = key, .kind = kind, .port = port, .old_port = old_port});
+}
+
+// Makes the table say that `key` is on this port. False if it has to be tried again.
+static bool learn(struct forward *fw, uint64_t key)
+{
+	const uint16_t id = fw->rxq->id;
+	struct fdb_change change;
+	enum fdb_result r = fdb_learn(fw->fdb, key, id, fw->now, &change);
+
+	if (change.evicted)
+		say(fw, change.evicted, EVENT_FDB_AGED, change.evicted_port, 0);
+	if (r == FDB_LEARNT)
+		say(fw, key, EVENT_FDB_LEARNT, id, 0);
+	else if (r == FDB_MOVED)
+		say(fw, key, EVENT_FDB_MOVED, id, change.old_port);
+	return r != FDB_BUSY && r != FDB_FULL;
+}
+
+// Renews the time stamp of the source, or learns it. False if it has to be tried again.
+static bool source_seen(struct forward *fw, uint64_t key, uint32_t *budget)
+{
+	uint32_t where;
+	struct fdb_entry *e = fdb_find(fw->fdb, key, &where);
+
+	if (likely(e && FDB_PORT(where) == fw->rxq->id)) {
+		if (__atomic_load_n(&e->seen, __ATOMIC_RELAXED) != fw->now)
+			__atomic_store_n(&e->seen, fw->now, __ATOMIC_RELAXED);
+		return true;
+	}
+	if (e && where & FDB_STATIC)
+		return true;
+	if (!*budget)
+		return false;
+	--*budget;
+	return learn(fw, key);
+}
+
+static void sources(struct forward *fw, const struct frame_list *list)
+{
+	struct lane *lane = fw->rxq->lane;
+	uint64_t known = lane->src_seen == fw->now ? lane->src : 0;
+	uint8_t todo[FRAME_BURST];
+	uint32_t n = 0, budget = LEARN_MAX;
+
+	for (uint64_t i = 0, last = known; i < list->n; i++) {
+		uint64_t key = fw->src[list->f[i]];
+		if (key == last)
+			continue;
+		last = key;
+		todo[n++] = list->f[i];
+		__builtin_prefetch(fdb_bucket(fw->fdb, fdb_hash(fw->fdb, key)));
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t key = fw->src[todo[i]];
+		if (source_seen(fw, key, &budget)) {
+			lane->src = key;
+			lane->src_seen = fw->now;
+		}
+	}
+}
+
+// --- Stage 4: destinations ---
+
+// Where frames from this port may go in one VLAN.
+struct reach {
+	uint16_t vid;
+	struct port_set ports;
+};
+
+static void reach_make(const struct forward *fw, uint16_t vid, struct reach *reach)
+{
+	const unsigned id = fw->rxq->id;
+
+	reach->vid = vid;
+	reach->ports = fw->plan->member[vid];
+	port_set_del(&reach->ports, id);
+	if (fw->plan->port[id].isolated)
+		for (unsigned i = 0; i < PORT_MAX / 64; i++)
+			reach->ports.word[i] &= ~fw->plan->isolated.word[i];
+}
+
+static enum drop_reason why_not(const struct forward *fw, uint32_t id, uint16_t vid)
+{
+	if (id == fw->rxq->id)
+		return DROP_hairpin;
+	if (id >= PORT_MAX || !fw->plan->port[id].port)
+		return DROP_port_down; // it is being removed; its addresses go next
+	if (!port_set_has(&fw->plan->member[vid], id))
+		return DROP_vlan;
+	return DROP_isolated;
+}
+
+static inline void list_append(struct forward *fw, uint32_t id, uint8_t at)
+{
+	struct frame_list *list = &fw->list[id];
+
+	fw->touched[fw->n_touched] = (uint16_t)id;
+	fw->n_touched += list->n == 0;
+	list->f[list->n++] = at;
+}
+
+static void flood(struct forward *fw, const struct port_set *to, uint8_t at)
+{
+	struct policy *policy = fw->plan->port[fw->rxq->id].policy;
+
+	if (unlikely(policy != NULL) && !policy_flood(policy, fw->cycles)) {
+		fw->rxq->stats->drop[DROP_storm]++;
+		return;
+	}
+	fw->burst->f[at].flags |= FRAME_FLOOD;
+	for (unsigned w = 0; w < PORT_MAX / 64; w++)
+		for (uint64_t set = to->word[w]; set; set &= set - 1)
+			list_append(fw, w * 64 + (unsigned)__builtin_ctzll(set), at);
+}
+
+// Prefetches the buckets of destinations that the lane does not know.
+static void destinations_prefetch(struct forward *fw, const struct frame_list *list)
+{
+	uint64_t last = fw->rxq->lane->dst;
+
+	for (uint32_t i = 0; i < list->n; i++) {
+		const uint8_t at = list->f[i];
+		uint64_t key = fw->dst[at];
+		if (key == last || key & ADDR_GROUP)
+			continue;
+		last = key;
+		fw->hash[at] = fdb_hash(fw->fdb, key);
+		__builtin_prefetch(fdb_bucket(fw->fdb, fw->hash[at]));
+	}
+}
+
+static void destinations(struct forward *fw, const struct frame_list *list)
+{
+	struct lane *lane = fw->rxq->lane;
+	struct reach reach = {.vid = 0};
+	uint64_t allowed = lane->dst, last = 0;
+	uint32_t id = DST_FLOOD; // of `last`, which was looked up
+
+	for (uint32_t i = 0; i < list->n; i++) {
+		const uint8_t at = list->f[i];
+		const uint64_t key = fw->dst[at];
+
+		if (key == allowed) {
+			list_append(fw, lane->dst_port, at);
+			continue;
+		}
+		if (reach.vid != fdb_key_vid(key))
+			reach_make(fw, fdb_key_vid(key), &reach);
+		if (key & ADDR_GROUP) {
+			flood(fw, &reach.ports, at);
+			continue;
+		}
+		if (key != last) {
+			uint32_t where;
+			fdb_find_hash(fw->fdb, key, fw->hash[at], &where);
+			id = where == FDB_NONE ? DST_FLOOD : FDB_PORT(where);
+			last = key;
+		}
+		if (id == DST_FLOOD) {
+			flood(fw, &reach.ports, at);
+		} else if (likely(id < PORT_MAX && port_set_has(&reach.ports, id))) {
+			lane->dst = allowed = key;
+			lane->dst_port = id;
+			list_append(fw, id, at);
+		} else {
+			fw->rxq->stats->drop[why_not(fw, id, fdb_key_vid(key))]++;
+		}
+	}
+}
+
+static void deliver_touched(struct forward *fw)
+{
+	for (unsigned i = 0; i < fw->n_touched; i++) {
+		struct frame_list *list = &fw->list[fw->touched[i]];
+		deliver(fw, fw->touched[i], list);
+		list->n = 0;
+	}
+	fw->n_touched = 0;
+}
+
+// A burst that does not go to one place as a whole.
+static void forward_apart(struct forward *fw, bool tagged)
+{
+	const struct plan_port *in = &fw->plan->port[fw->rxq->id];
+	struct frame_list list;
+
+	list_all(&list, fw->burst->n);
+	if (unlikely(in->tape != NULL))
+		tape_frames(in->tape, fw->worker, CAPTURE_RX, fw->burst->f, list.f, list.n);
+	if (tagged || in->vlan.is_trunk)
+		list_vlans(fw, &list);
+	list_addresses(fw, &list);
+	if (unlikely(in->policy != NULL))
+		policy_filter(in->policy, fw->cycles, fw->burst->f, &list, fw->rxq->stats);
+	destinations_prefetch(fw, &list);
+	sources(fw, &list);
+	destinations(fw, &list);
+	deliver_touched(fw);
+}
+
+void forward(struct forward *fw, const struct plan_rxq *rq, struct burst *b)
+{
+	const struct plan_port *in = &fw->plan->port[rq->id];
+	struct lane *lane = rq->lane;
+
+	fw->burst = b;
+	fw->rxq = rq;
+	fw->plain = true;
+	fw->vid = in->vlan.untagged;
+	lane_renew(fw, lane);
+	struct classes c = classify(fw, b, fw->vid);
+	if (likely(in->plain && !(c.src_differs | c.dst_differs | c.tagged) &&
+		    lane->src_seen == fw->now)) {
+		struct frame_list all;
+		list_all(&all, b->n);
+		deliver(fw, lane->dst_port, &all);
+	} else {
+		forward_apart(fw, c.tagged);
+	}
+	if (unlikely(fw->n_retries))
+		deliver_retry(fw);
+}

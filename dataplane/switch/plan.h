@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The plan: all that workers know of the configuration, as one immutable snapshot.
+//
+// Control builds a new plan for each change, publishes it with one release store, wakes the
+// workers, waits for a grace period and frees the old one. Workers load the pointer once per pass
+// and compare `seq` to notice. What changes while frames flow (caches, token buckets, capture
+// rings) is only pointed at, and says itself who writes it.
+#pragma once
+
+#include "dataplane/port/port.h"
+#include "dataplane/switch/switch.h"
+#include "dataplane/switch/vlan.h"
+
+struct tape;
+struct policy;
+
+// A set of ports.
+struct port_set {
+	uint64_t word[PORT_MAX / 64];
+};
+
+static inline bool port_set_has(const struct port_set *set, unsigned id)
+{
+	return set->word[id / 64] >> (id % 64) & 1;
+}
+
+static inline void port_set_add(struct port_set *set, unsigned id)
+{
+	set->word[id / 64] |= 1ull << (id % 64);
+}
+
+static inline void port_set_del(struct port_set *set, unsigned id)
+{
+	set->word[id / 64] &= ~(1ull << (id % 64));
+}
+
+// What the worker that polls a receive queue remembers of it: the last source that is known to be
+// learnt, the last destination that was allowed. Touched by that worker only; a queue changes hands
+// with a grace period in between.
+struct lane {
+	uint64_t epoch;    // plan and FDB generation that the rest is true for; 0: for none
+	uint64_t src;      // fdb_key
+	uint64_t dst;      // fdb_key
+	uint32_t src_seen; // second its time stamp was renewed
+	uint32_t dst_port; // id
+} __attribute__((aligned(64)));
+
+struct plan_port {
+	struct port *port; // NULL: no such port
+	struct vlan_port vlan;
+	bool isolated;
+	bool plain;            // an access port without policy or capture
+	struct policy *policy; // NULL: none
+	struct tape *tape;     // NULL: off
+};
+
+struct plan_rxq {
+	struct port *port;
+	const struct port_ops *ops;
+	struct lane *lane;
+	struct port_stats *stats; // the polling worker's
+	uint16_t id;              // of the port
+	uint16_t q;
+};
+
+struct plan {
+	uint64_t seq; // counts up from 1
+	struct plan_port port[PORT_MAX];
+	struct port_set member[VLAN_N]; // ports that carry each VLAN
+	struct port_set isolated;
+	uint32_t n_rxq[WORKERS_MAX];
+	struct plan_rxq *rxq[WORKERS_MAX]; // queues that each worker polls, in one allocation
+	struct plan_rxq queues[];
+};
+
+// What control says of one port.
+struct plan_input {
+	struct port *port;
+	struct lane *lanes; // one for each receive queue
+	const struct vlan_config *vlan;
+	bool isolated;
+	struct policy *policy;
+	struct tape *tape;
+};
+
+// A plan of these ports (port->id is their place; port->rxq[].worker who polls). NULL: no memory.
+struct plan *plan_new(uint64_t seq, const struct plan_input *in, uint32_t n);
+void plan_free(struct plan *plan);

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The inside of struct sw, for the files that make up the switch's face and nobody else.
+#pragma once
+
+#include "dataplane/switch/announce.h"
+#include "dataplane/switch/tape.h"
+#include "dataplane/switch/event_queue.h"
+#include "dataplane/switch/plan.h"
+#include "dataplane/switch/policy.h"
+#include "dataplane/switch/switch.h"
+#include "dataplane/switch/worker.h"
+
+// A reason of drops, to tell when it begins.
+struct drop_watch {
+	uint64_t count;     // at the last tick
+	uint32_t last_seen; // second of the last increase
+	bool active;        // told, and not yet quiet for long enough
+};
+
+// A port as control keeps it. Control only, but for what `lock` guards.
+struct sw_port {
+	struct sw *sw;
+	struct sw_port *next; // in the order of creation
+	struct switch_port_config config;
+	struct port *port;
+	uint32_t id;
+	char name[PORT_NAME_MAX]; // for the port's thread; never changes
+	struct policy *policy;
+	struct tape *tape;
+	struct drop_watch drops[N_DROP_REASONS];
+	char why_shown[256]; // what switch_port.link_why points to
+
+	pthread_mutex_t lock;
+	bool link_up; // control or the port's thread writes, under lock
+	bool flush;   // the link went down: what was learnt there is to be forgotten
+	char why[256];
+	struct lane lanes[PORT_QUEUES_MAX];
+};
+
+struct sw {
+	struct switch_config config;
+	uint32_t age_s;
+	struct workers shared;
+	uint32_t n_workers;
+	struct worker *worker[WORKERS_MAX];
+	struct event_queue events;
+	uint64_t plan_seq;
+	uint64_t cycles_from, ns_from; // when the counter's rate was first measured
+	struct sw_port *ports;         // list in the order of creation
+	struct sw_port *by_id[PORT_MAX];
+	bool resync; // events were lost: steering has to be gone over
+};
+
+// --- switch.c ---
+
+// Makes a plan of all ports, publishes it, wakes the workers and waits until none uses the old one.
+// 0 or -ENOMEM, nothing changed.
+int sw_publish(struct sw *sw);
+const char *sw_port_name(const struct sw *sw, uint32_t id);
+
+// --- switch_port.c ---
+
+struct sw_port *sw_port_find(const struct sw *sw, const char *name);
+// -ENOENT with a sentence.
+int sw_port_unknown(const char *name, struct error *err);
+// Takes a port out and frees it.
+void sw_port_del(struct sw *sw, struct sw_port *p);
+
+// --- switch_fdb.c ---
+
+// Tells the ports that steer addresses where this one is now.
+void sw_steer(struct sw *sw, uint64_t key);
+// The same for all addresses.
+void sw_steer_all(struct sw *sw);
+// Forgets learnt addresses of a port (PORT_MAX: of all) in a VLAN (0: in all); `also_static` those
+// set by hand too.
+uint32_t sw_forget(struct sw *sw, uint32_t id, uint16_t vid, bool also_static);
+// Forgets learnt and static addresses in VLANs that the port does not carry any more.
+void sw_forget_lost_vlans(struct sw *sw, const struct sw_port *p);
+void sw_age(struct sw *sw);
+// Fills an event from one of a worker's.
+void sw_fdb_event(struct sw *sw, const struct fdb_event *from, struct switch_event *to);

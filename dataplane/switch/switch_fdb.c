@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Addresses as control sees them: shown, set, flushed, aged, and told to ports that steer.
+#include "dataplane/switch/sw.h"
+
+#include "dataplane/frame/eth.h"
+#include "dataplane/switch/cycles.h"
+
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+static void key_addr(uint64_t key, uint8_t mac[6])
+{
+	memcpy(mac, &key, 6);
+}
+
+// --- Steering ---
+
+static void steer(struct sw *sw, const struct sw_port *p, uint64_t key, uint32_t where)
+{
+	uint8_t mac[6];
+	const bool elsewhere = where != FDB_NONE && FDB_PORT(where) != p->id;
+
+	key_addr(key, mac);
+	p->port->ops->steer(p->port, mac, fdb_key_vid(key), elsewhere);
+}
+
+void sw_steer(struct sw *sw, uint64_t key)
+{
+	uint32_t where;
+
+	// What the table says now counts, not the event: events of several workers may come in
+	// another order than they happened.
+	fdb_find(sw->shared.fdb, key, &where);
+	for (const struct sw_port *p = sw->ports; p; p = p->next)
+		if (p->port->ops->steer && vlan_is_member(&p->config.vlan, fdb_key_vid(key)))
+			steer(sw, p, key, where);
+}
+
+static int steer_each(void *ctx, uint64_t key, uint32_t where, uint32_t seen)
+{
+	sw_steer(ctx, key);
+	return 0;
+}
+
+void sw_steer_all(struct sw *sw)
+{
+	for (const struct sw_port *p = sw->ports; p; p = p->next)
+		if (p->port->ops->steer) {
+			fdb_foreach(sw->shared.fdb, steer_each, sw);
+			return;
+		}
+}
+
+// --- Events ---
+
+static void say(struct sw *sw, enum switch_event_kind kind, uint64_t key, uint32_t port)
+{
+	struct switch_event ev = {.kind = kind, .level = LOG_DEBUG, .vid = fdb_key_vid(key)};
+
+	key_addr(key, ev.mac);
+	snprintf(ev.port, sizeof(ev.port), "%s", sw_port_name(sw, port));
+	event_queue_push(&sw->events, &ev);
+}
+
+void sw_fdb_event(struct sw *sw, const struct fdb_event *from, struct switch_event *to)
+{
+	*to = (struct switch_event){
+		.kind = from->kind,
+		.level = LOG_DEBUG,
+		.time_ns = clock_ns(CLOCK_REALTIME),
+		.vid = fdb_key_vid(from->key),
+	};
+	key_addr(from->key, to->mac);
+	snprintf(to->port, sizeof(to->port), "%s", sw_port_name(sw, from->port));
+	if (from->kind == EVENT_FDB_MOVED)
+		snprintf(
+			to->old_port, sizeof(to->old_port), "%s", sw_port_name(sw, from->old_port));
+}
+
+// --- Forgetting ---
+
+#define GONE_MAX 512u
+
+// What is to go, and a batch of what went: ports are told after the table's lock is released.
+struct forget {
+	struct sw *sw;
+	const struct sw_port *lost_vlans; // only in VLANs that it carries no more
+	uint32_t id;                      // PORT_MAX: of any port
+	uint16_t vid;                     // 0: in any VLAN
+	bool also_static;
+	bool aged;
+	uint32_t now, age_s;
+	uint32_t n;
+	uint64_t gone[GONE_MAX];
+	uint16_t gone_port[GONE_MAX];
+};
+
+static bool forget_want(void *ctx, uint64_t key, uint32_t where, uint32_t seen)
+{
+	struct forget *f = ctx;
+
+	if (f->n == GONE_MAX)
+		return false; // the next round takes it
+	if (where & FDB_STATIC && !f->also_static)
+		return false;
+	if (f->id != PORT_MAX && FDB_PORT(where) != f->id)
+		return false;
+	if (f->vid && fdb_key_vid(key) != f->vid)
+		return false;
+	if (f->lost_vlans && vlan_is_member(&f->lost_vlans->config.vlan, fdb_key_vid(key)))
+		return false;
+	// A worker's stamp may be a second ahead of ours.
+	if (f->aged && (int32_t)(f->now - seen) < (int32_t)f->age_s)
+		return false;
+	f->gone[f->n] = key;
+	f->gone_port[f->n++] = (uint16_t)FDB_PORT(where);
+	return true;
+}
+
+static uint32_t forget(struct sw *sw, struct forget *f)
+{
+	uint32_t total = 0;
+
+	do {
+		f->n = 0;
+		total += fdb_sweep(sw->shared.fdb, forget_want, f);
+		for (uint32_t i = 0; i < f->n; i++) {
+			say(sw, EVENT_FDB_AGED, f->gone[i], f->gone_port[i]);
+			sw_steer(sw, f->gone[i]);
+		}
+	} while (f->n == GONE_MAX);
+	return total;
+}
+
+uint32_t sw_forget(struct sw *sw, uint32_t id, uint16_t vid, bool also_static)
+{
+	struct forget f = {.sw = sw, .id = id, .vid = vid, .also_static = also_static};
+
+	return forget(sw, &f);
+}
+
+void sw_forget_lost_vlans(struct sw *sw, const struct sw_port *p)
+{
+	struct forget f = {.sw = sw, .id = p->id, .lost_vlans = p, .also_static = true};
+
+	forget(sw, &f);
+}
+
+void sw_age(struct sw *sw)
+{
+	struct forget f = {
+		.sw = sw, .id = PORT_MAX, .aged = true, .now = clock_s(), .age_s = sw->age_s};
+
+	forget(sw, &f);
+}
+
+int switch_set_age(struct sw *sw, uint32_t age_s)
+{
+	if (age_s == 0 || age_s > 1000000)
+		return -EINVAL;
+	sw->age_s = age_s;
+	return 0;
+}
+
+// --- The face ---
+
+struct show {
+	struct sw *sw;
+	int (*each)(void *ctx, const struct switch_fdb_entry *e);
+	void *ctx;
+	uint32_t now;
+};
+
+static int show_each(void *ctx, uint64_t key, uint32_t where, uint32_t seen)
+{
+	const struct show *show = ctx;
+	struct switch_fdb_entry e = {
+		.vid = fdb_key_vid(key),
+		.port = sw_port_name(show->sw, FDB_PORT(where)),
+		.is_static = where & FDB_STATIC,
+		.age_s = (int32_t)(show->now - seen) > 0 ? show->now - seen : 0,
+	};
+
+	key_addr(key, e.mac);
+	return show->each(show->ctx, &e);
+}
+
+int switch_fdb_foreach(
+	struct sw *sw, int (*each)(void *ctx, const struct switch_fdb_entry *e), void *ctx)
+{
+	struct show show = {.sw = sw, .each = each, .ctx = ctx, .now = clock_s()};
+
+	return fdb_foreach(sw->shared.fdb, show_each, &show);
+}
+
+int switch_fdb_add(
+	struct sw *sw, const uint8_t mac[6], uint16_t vid, const char *name, struct error *err)
+{
+	const struct sw_port *p = sw_port_find(sw, name);
+
+	if (!p)
+		return sw_port_unknown(name, err);
+	if (!eth_is_station(mac))
+		return error_set(err, -EINVAL, "mac",
+			"mac: a group or zero address does not live on a port");
+	if (!vlan_vid_ok(vid))
+		return error_set(
+			err, -EINVAL, "vlan", "vlan: %u is not a VLAN; 1 to 4094 are", vid);
+	if (!vlan_is_member(&p->config.vlan, vid))
+		return error_set(
+			err, -EINVAL, "vlan", "vlan: port '%s' does not carry VLAN %u", name, vid);
+	const uint64_t key = fdb_key(eth_addr(mac), vid);
+	if (fdb_set(sw->shared.fdb, key, (uint16_t)p->id, clock_s()) < 0)
+		return error_set(err, -ENOSPC, "mac",
+			"the table of addresses is full; raise fdb.max or delete some");
+	sw_steer(sw, key);
+	return 0;
+}
+
+int switch_fdb_del(struct sw *sw, const uint8_t mac[6], uint16_t vid, struct error *err)
+{
+	const uint64_t key = fdb_key(eth_addr(mac), vid);
+
+	if (!vlan_vid_ok(vid) || fdb_del(sw->shared.fdb, key) < 0)
+		return error_set(err, -ENOENT, "mac",
+			"%02x:%02x:%02x:%02x:%02x:%02x is not known in VLAN %u", mac[0], mac[1],
+			mac[2], mac[3], mac[4], mac[5], vid);
+	sw_steer(sw, key);
+	return 0;
+}
+
+uint32_t switch_fdb_flush(struct sw *sw, const char *name, uint16_t vid)
+{
+	uint32_t id = PORT_MAX;
+
+	if (name) {
+		const struct sw_port *p = sw_port_find(sw, name);
+		if (!p)
+			return 0;
+		id = p->id;
+	}
+	return sw_forget(sw, id, vid, false);
+}
+
+void switch_fdb_size(struct sw *sw, uint32_t *n, uint32_t *max)
+{
+	*n = fdb_count(sw->shared.fdb);
+	*max = sw->shared.fdb->max;
+}
