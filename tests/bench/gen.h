@@ -34,7 +34,7 @@ struct gen_options {
 	const char *command;
 	const char *sockets[GEN_GUESTS_MAX]; // or iface:NAME
 	unsigned n_guests;
-	bool listen, huge, verify, latency, kick, tso;
+	bool listen, huge, verify, latency, kick, tso, floor;
 	enum gen_pattern pattern;
 	enum gen_touch write, read;
 	unsigned ring, batch, min_batch, train, addresses;
@@ -96,6 +96,7 @@ struct gen_stats {
 };
 
 struct gen_packet;
+struct gen_floor;
 
 struct gen_guest {
 	// Hot, from here.
@@ -131,6 +132,7 @@ struct gen {
 	uint64_t now; // ticks, taken when a burst is seen or written
 	double ticks_hz;
 	struct histogram hist;
+	struct gen_floor *floor;
 	const char *broken; // why nothing works any more
 	struct gen_guest guest[GEN_GUESTS_MAX];
 };
@@ -168,6 +170,11 @@ int gen_packet_open(struct gen *g, struct gen_guest *w, const char *device);
 void gen_packet_close(struct gen_guest *w);
 uint64_t gen_packet_rx(struct gen *g, struct gen_guest *w);
 void gen_packet_tx(struct gen *g, struct gen_guest *w);
+
+// gen_floor.c: the barest forwarder, on a thread of its own, in place of a switch.
+int gen_floor_start(struct gen *g);
+void gen_floor_stop(struct gen *g);
+double gen_floor_cycles(const struct gen *g); // ticks per frame while it had any
 
 // The commands. 0 or 1 for exit().
 int gen_load(struct gen *g);  // flood or paced

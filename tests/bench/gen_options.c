@@ -59,6 +59,8 @@ void gen_help(void)
 	     "INDIRECT_DESC\n"
 	     "  --no-kick          never look whether the switch wants to be woken\n"
 	     "  --no-huge          guest memory in small pages\n"
+	     "  --floor N          no switch: N guests over the barest forwarder, one copy and no "
+	     "more\n"
 	     "  --core N           core of the generator (0); --peer-core N: the switch's (1), -1: "
 	     "unknown\n"
 	     "\n"
@@ -158,6 +160,7 @@ enum {
 	O_CORE,
 	O_PEER_CORE,
 	O_LISTEN,
+	O_FLOOR,
 	O_HELP
 };
 
@@ -188,6 +191,7 @@ static const struct option longs[] = {
 	{"core", 1, NULL, O_CORE},
 	{"peer-core", 1, NULL, O_PEER_CORE},
 	{"listen", 0, NULL, O_LISTEN},
+	{"floor", 1, NULL, O_FLOOR},
 	{"help", 0, NULL, O_HELP},
 	{NULL, 0, NULL, 0},
 };
@@ -270,6 +274,11 @@ static bool set_guest(struct gen_options *o, int opt, const char *v)
 		return true;
 	case O_LISTEN:
 		return o->listen = true;
+	case O_FLOOR:
+		o->floor = true;
+		for (unsigned i = 0; i < GEN_GUESTS_MAX; i++)
+			o->sockets[i] = "floor";
+		return get_unsigned(v, 2, GEN_GUESTS_MAX, &o->n_guests);
 	case O_CORE:
 	case O_PEER_CORE:
 		if (!get_number(v, -1, 1023, &number))
@@ -359,7 +368,7 @@ int gen_options_parse(struct gen_options *o, int argc, char **argv)
 	o->command = argv[optind++];
 	if (!strcmp(o->command, "rtt"))
 		return 0;
-	for (; optind < argc; optind++) {
+	for (; optind < argc && !o->floor; optind++) {
 		if (o->n_guests == GEN_GUESTS_MAX)
 			return fail("SOCKET", argv[optind], "16 at most");
 		o->sockets[o->n_guests++] = argv[optind];

@@ -109,6 +109,8 @@ void gen_report(const struct gen *g, const struct gen_result *r)
 	if (r->trips || r->trips_lost)
 		printf("\"trips\": %llu, \"trips_lost\": %llu, ", (unsigned long long)r->trips,
 			(unsigned long long)r->trips_lost);
+	if (g->floor)
+		printf("\"cycles_per_frame\": %.1f, ", gen_floor_cycles(g));
 	if (g->hist.n)
 		printf("\"p50_us\": %.2f, \"p99_us\": %.2f, \"p999_us\": %.2f, \"max_us\": %.2f, ",
 			micros(g, 0.5), micros(g, 0.99), micros(g, 0.999), micros(g, 1.0));
