@@ -75,8 +75,8 @@ static bool segment_is_typed(const struct eth_layers *l, unsigned gso_type)
 	}
 }
 
-// Checks what is claimed of a segment whose checksum is claimed rightly; fills the exact length of
-// its headers.
+// Checks what is claimed of a segment whose checksum is claimed rightly and is in the head; fills
+// the exact length of its headers.
 static int check_segment(struct frame *f, const struct eth_layers *l, struct virtio_net_hdr *claim)
 {
 	unsigned type = claim->gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
@@ -86,9 +86,7 @@ static int check_segment(struct frame *f, const struct eth_layers *l, struct vir
 	if ((udp && claim->gso_type != type) || claim->gso_size == 0)
 		return -EBADMSG;
 	unsigned hdr_len = l->l4 + UDP_HDR_LEN;
-	if (!udp) {
-		if (!frame_pull(f, l->l4 + TCP_HDR_LEN))
-			return l->l4 + TCP_HDR_LEN > f->len ? -EBADMSG : -E2BIG;
+	if (!udp) { // the checksum's place was checked, so byte 12 is in the head
 		unsigned tcp_len = (frame_head(f)[l->l4 + 12] >> 4) * 4u;
 		if (tcp_len < TCP_HDR_LEN)
 			return -EBADMSG;

@@ -142,6 +142,7 @@ static void segments_that_contradict_the_frame(void **state)
 		{"the other IP", 0, 0, TCPV6, -EBADMSG},
 		{"the other IP", 1, 0, TCPV4, -EBADMSG},
 		{"UDP is not TCP", 0, 1, TCPV4, -EBADMSG},
+		{"UDP is not TCP", 1, 1, TCPV6, -EBADMSG},
 		{"TCP is not UDP", 0, 0, USO, -EBADMSG},
 		{"UFO", 0, 1, UFO, -EBADMSG},
 		{"unknown", 0, 0, 2, -EBADMSG},
@@ -151,6 +152,7 @@ static void segments_that_contradict_the_frame(void **state)
 	};
 	for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		craft(table[i].v6, table[i].udp, 3000);
+		c.b[c.l4 + 12] = 0x50; // could be a TCP header if it is not
 		if (check(craft_claim(&c, table[i].type, 1000)) != table[i].rc)
 			fail_msg("%s, %x", table[i].why, table[i].type);
 	}
@@ -235,6 +237,7 @@ static void checksums_cannot_forge_addresses(void **state)
 	assert_int_equal(check_at(34, 0), -EBADMSG); // source port
 	assert_int_equal(check_at(34, 16), 0);
 	assert_int_equal(check_at(35, 15), -EBADMSG); // right field, wrong start
+	assert_int_equal(check_at(35, 16), -EBADMSG); // the urgent pointer
 	craft(true, true, 100);
 	assert_int_equal(check_at(14, 8), -EBADMSG); // source of IPv6
 	assert_int_equal(check_at(54, 0), -EBADMSG);
@@ -256,6 +259,7 @@ static void checksums_cannot_forge_addresses(void **state)
 	assert_int_equal(check_at(54, 2), 0);
 	assert_int_equal(check_at(54, 8), -EBADMSG); // the target
 	assert_int_equal(check_at(62, 0), -EBADMSG);
+	assert_int_equal(check_at(60, 2), -EBADMSG);
 	craft_eth(&c, 1, 2);
 	craft_ipv4(&c, 1, 2, 0);
 	craft_payload(&c, 50, 1);
