@@ -10,6 +10,7 @@
 #include "dataplane/port/af_xdp_queue.h"
 #include "dataplane/port/af_xdp_program.h"
 #include "dataplane/port/netdev.h"
+#include "dataplane/port/news.h"
 #include "dataplane/port/rcu.h"
 #include "dataplane/frame/eth.h"
 
@@ -21,7 +22,6 @@
 
 // L3 bytes that fit one chunk: larger MTUs need frames of several.
 #define MTU_ONE_CHUNK (XDP_CHUNK_LARGE - XDP_RX_HEADROOM - ETH_HDR_LEN - 2 * ETH_TAG_LEN)
-#define NEWS_MAX      8
 #define RETRY_ROUNDS  4 // of the watch, between attempts to set a device up
 
 struct af_xdp_mode {
@@ -35,18 +35,6 @@ static const struct af_xdp_mode modes[] = {
 	{MODE_ZEROCOPY, "native, zero-copy", true, true},
 	{MODE_COPY, "native, copy", true, false},
 	{MODE_GENERIC, "generic", false, false},
-};
-
-// What is to be told once the lock is released.
-struct news {
-	struct {
-		int level;
-		char text[512];
-	} log[NEWS_MAX];
-	unsigned n_log;
-	bool has_link;
-	enum port_link link;
-	char link_why[256];
 };
 
 struct af_xdp {
@@ -76,54 +64,6 @@ struct af_xdp {
 static struct af_xdp *af_xdp(struct port *port)
 {
 	return (struct af_xdp *)port;
-}
-
-// --- what is told ---
-
-__attribute__((format(printf, 3, 4))) static void tell(
-	struct af_xdp *ax, int level, const char *fmt, ...)
-{
-	struct news *news = &ax->news;
-	va_list ap;
-	if (news->n_log == NEWS_MAX)
-		return;
-	news->log[news->n_log].level = level;
-	va_start(ap, fmt);
-	vsnprintf(news->log[news->n_log].text, sizeof(news->log[0].text), fmt, ap);
-	va_end(ap);
-	news->n_log++;
-}
-
-__attribute__((format(printf, 3, 4))) static void set_link(
-	struct af_xdp *ax, enum port_link link, const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(ax->news.link_why, sizeof(ax->news.link_why), fmt, ap);
-	va_end(ap);
-	ax->news.has_link = true;
-	ax->news.link = link;
-	__atomic_store_n(&ax->port.link, link, __ATOMIC_RELAXED);
-}
-
-// Releases the lock and tells what there is to tell: who is told may call back.
-static void unlock_and_tell(struct af_xdp *ax)
-{
-	const struct port_upcalls *up = &ax->port.up;
-	struct news news;
-	bool any = ax->news.n_log || ax->news.has_link;
-	if (any) {
-		news = ax->news;
-		ax->news.n_log = 0;
-		ax->news.has_link = false;
-	}
-	pthread_mutex_unlock(&ax->lock);
-	if (!any)
-		return;
-	for (unsigned i = 0; i < news.n_log && up->log; i++)
-		up->log(up->ctx, &ax->port, news.log[i].level, news.log[i].text);
-	if (news.has_link && up->link)
-		up->link(up->ctx, &ax->port, news.link, news.link_why);
 }
 
 // --- setting up and taking down, under the lock ---
@@ -317,21 +257,22 @@ static bool follow_device(struct af_xdp *ax, const struct netdev *dev)
 {
 	const char *name = ax->port.config.device;
 	if (dev->n_rx != ax->dev.n_rx) {
-		tell(ax, LOG_NOTICE, "%s: receives on %u queues now, %u before", name, dev->n_rx,
-			ax->dev.n_rx);
+		news_log(&ax->news, LOG_NOTICE, "%s: receives on %u queues now, %u before", name,
+			dev->n_rx, ax->dev.n_rx);
 		return false;
 	}
 	if (dev->mtu != ax->dev.mtu) {
-		tell(ax, LOG_NOTICE, "%s: its MTU is %u now, %u before", name, dev->mtu,
+		news_log(&ax->news, LOG_NOTICE, "%s: its MTU is %u now, %u before", name, dev->mtu,
 			ax->dev.mtu);
 		return false;
 	}
 	if (dev->running != ax->dev.running) {
 		if (dev->running)
-			set_link(ax, PORT_LINK_UP, "%s has carrier (%s, %u queue%s)", name,
-				modes[ax->mode].name, dev->n_rx, dev->n_rx == 1 ? "" : "s");
+			news_link(&ax->news, &ax->port, PORT_LINK_UP,
+				"%s has carrier (%s, %u queue%s)", name, modes[ax->mode].name,
+				dev->n_rx, dev->n_rx == 1 ? "" : "s");
 		else
-			set_link(ax, PORT_LINK_DOWN, "%s %s", name,
+			news_link(&ax->news, &ax->port, PORT_LINK_DOWN, "%s %s", name,
 				dev->up ? "has no carrier" : "is set down");
 		ax->dev.running = dev->running;
 	}
@@ -345,7 +286,7 @@ static void try_again(struct af_xdp *ax)
 	if (ax->retry_in > 0 && ax->retry_in--)
 		return;
 	if (!set_up(ax, &err)) {
-		tell(ax, LOG_NOTICE, "%s: set up again, %s", ax->port.config.device,
+		news_log(&ax->news, LOG_NOTICE, "%s: set up again, %s", ax->port.config.device,
 			modes[ax->mode].name);
 		ax->last_error[0] = 0;
 		struct netdev dev;
@@ -356,7 +297,7 @@ static void try_again(struct af_xdp *ax)
 	ax->retry_in = RETRY_ROUNDS;
 	if (strcmp(ax->last_error, err.text)) {
 		memcpy(ax->last_error, err.text, sizeof(ax->last_error));
-		tell(ax, LOG_WARNING, "%s: %s", ax->port.config.device, err.text);
+		news_log(&ax->news, LOG_WARNING, "%s: %s", ax->port.config.device, err.text);
 	}
 }
 
@@ -369,7 +310,7 @@ static void device_changed(void *ctx)
 	int rc = netdev_get(name, &dev, NULL);
 	if (rc == -ENODEV) {
 		if (ax->ready) {
-			set_link(ax, PORT_LINK_DOWN,
+			news_link(&ax->news, &ax->port, PORT_LINK_DOWN,
 				"%s was removed, or moved to another namespace", name);
 			take_down(ax, true);
 		}
@@ -379,14 +320,15 @@ static void device_changed(void *ctx)
 	} else if (!rc) {
 		bool same = dev.ifindex == ax->dev.ifindex && sockets_are_bound(ax);
 		if (!same)
-			set_link(ax, PORT_LINK_DOWN, "%s was removed and came back", name);
+			news_link(&ax->news, &ax->port, PORT_LINK_DOWN,
+				"%s was removed and came back", name);
 		if (!same || !follow_device(ax, &dev)) {
 			take_down(ax, !same);
 			ax->retry_in = 0;
 			try_again(ax);
 		}
 	}
-	unlock_and_tell(ax);
+	news_unlock_and_tell(&ax->news, &ax->port, &ax->lock);
 }
 
 // --- operations: control ---
@@ -431,7 +373,7 @@ static int af_xdp_set(struct port *port, const struct port_config *config, struc
 		rc = netdev_set_mtu(config->device, config->mtu, err);
 	if (!rc)
 		port->config.mtu = config->mtu;
-	unlock_and_tell(ax);
+	news_unlock_and_tell(&ax->news, &ax->port, &ax->lock);
 	return rc;
 }
 
@@ -523,7 +465,7 @@ static void af_xdp_tick(struct port *port)
 				longest = port_load(&ax->queue[q]->tx.longest);
 		}
 	if (longest > ax->reported_long) {
-		tell(ax, LOG_WARNING,
+		news_log(&ax->news, LOG_WARNING,
 			"%s: frames of up to %u bytes do not fit its MTU of %u and are dropped "
 			"(too_long): set the MTU of the device to at least %u, or that of the "
 			"senders to %u",
@@ -532,13 +474,13 @@ static void af_xdp_tick(struct port *port)
 		ax->reported_long = longest;
 	}
 	if (bad > ax->reported_bad) {
-		tell(ax, LOG_ERR,
+		news_log(&ax->news, LOG_ERR,
 			"%s: %llu ring entries named buffers that the kernel does not have; "
 			"refused",
 			port->config.device, (unsigned long long)(bad - ax->reported_bad));
 		ax->reported_bad = bad;
 	}
-	unlock_and_tell(ax);
+	news_unlock_and_tell(&ax->news, &ax->port, &ax->lock);
 }
 
 static void af_xdp_steer(struct port *port, const uint8_t *mac, uint16_t vid, bool add)
@@ -549,8 +491,9 @@ static void af_xdp_steer(struct port *port, const uint8_t *mac, uint16_t vid, bo
 	pthread_mutex_lock(&ax->lock);
 	int rc = port->config.share_host ? af_xdp_program_steer(&ax->program, &key, add) : 0;
 	if (rc == -E2BIG || rc == -ENOMEM)
-		tell(ax, LOG_WARNING, "%s: no room to steer one more address", port->config.device);
-	unlock_and_tell(ax);
+		news_log(&ax->news, LOG_WARNING, "%s: no room to steer one more address",
+			port->config.device);
+	news_unlock_and_tell(&ax->news, &ax->port, &ax->lock);
 }
 
 // --- operations: workers ---

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What a port has to tell its switch, kept while it holds a lock and told once it does not: who is
+// told may call back.
+#pragma once
+
+#include "dataplane/port/port.h"
+
+#define NEWS_MAX 8
+
+struct news {
+	struct {
+		int level;
+		char text[512];
+	} log[NEWS_MAX];
+	unsigned n_log;
+	bool has_link;
+	enum port_link link;
+	char link_why[256];
+};
+
+// Under the port's lock. Adds a line for the log; the ninth is dropped.
+__attribute__((format(printf, 3, 4))) void news_log(
+	struct news *news, int syslog_level, const char *fmt, ...);
+// Under the port's lock. Sets port->link, and says why.
+__attribute__((format(printf, 4, 5))) void news_link(
+	struct news *news, struct port *port, enum port_link link, const char *fmt, ...);
+// Releases the lock, and tells. Control or event thread.
+void news_unlock_and_tell(struct news *news, struct port *port, pthread_mutex_t *lock);

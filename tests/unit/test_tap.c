@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The tap port: frames and offloads both ways with the host's stack, and an interface that goes.
+#include "dataplane/port/tap.h"
+#include "tests/lib/craft.h"
+#include "tests/lib/netns.h"
+#include "tests/lib/port_rig.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/udp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define N(a) (sizeof(a) / sizeof((a)[0]))
+
+static const struct port_config weft0 = {.name = "host", .type = "tap", .device = "weft0"};
+
+static int setup(void **state)
+{
+	struct port_rig *r = aligned_alloc(64, (sizeof(*r) + 63) & ~(size_t)63);
+	rig_init(r);
+	*state = r;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct port_rig *r = *state;
+	rig_fini(r);
+	netns_try("ip link del weft0 2>/dev/null; ip netns del weft-test-$PPID 2>/dev/null");
+	free(r);
+	return 0;
+}
+
+static void open_tap(struct port_rig *r)
+{
+	rig_open_ok(r, &weft0);
+	r->far = netns_packet("weft0");
+}
+
+static void test_frames_of_all_lengths_pass_both_ways(void **state)
+{
+	static const uint32_t lengths[] = {14, 15, 60, 63, 64, 65, 1000, 1513, 1514};
+	struct port_rig *r = *state;
+	open_tap(r);
+	for (unsigned i = 0; i < N(lengths); i++)
+		rig_exchange(r, lengths[i]);
+	assert_int_equal(r->st.rx_frames, N(lengths));
+	assert_int_equal(r->st.tx_frames, N(lengths));
+	assert_true(r->st.notified >= 2 * N(lengths));
+}
+
+static void test_frames_above_the_mtu_are_counted(void **state)
+{
+	struct port_rig *r = *state;
+	open_tap(r);
+	assert_int_equal(rig_tx(r, 0, 1515, 1), 1);
+	assert_int_equal(r->st.drop[DROP_too_long], 1);
+	netns_run("ip link set weft0 mtu 9000");
+	for (unsigned n = 0; port_load(&r->port->mtu) != 9000; n++)
+		assert_true(n < 10000 && usleep(1000) == 0);
+	rig_exchange(r, 9014);
+}
+
+static const struct sockaddr_in to_vm = {
+	.sin_family = AF_INET, .sin_port = 0x0900, .sin_addr.s_addr = 0x0200000a}; // 10.0.0.2:9
+
+static void give_address(void)
+{
+	netns_run("ip addr add 10.0.0.1/24 dev weft0 && "
+		  "ip neigh replace 10.0.0.2 lladdr 02:00:00:00:00:02 dev weft0");
+}
+
+// The host leaves checksums and segments to us, and the port says so.
+static void test_the_hosts_offloads_are_claimed(void **state)
+{
+	struct port_rig *r = *state;
+	static uint8_t payload[6000];
+	int size = 1000;
+	open_tap(r);
+	give_address();
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_true(sendto(fd, payload, 100, 0, (void *)&to_vm, sizeof(to_vm)) == 100);
+	assert_true(rig_rx(r));
+	struct frame *f = &r->burst.f[0];
+	assert_true(f->flags & FRAME_OFFLOAD);
+	assert_int_equal(f->offload.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
+	assert_int_equal(f->offload.csum_start, 34);
+	assert_int_equal(f->offload.csum_offset, 6);
+	assert_int_equal(offload_check(f), 0);
+	rig_rx_done(r);
+	if (setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof(size)) == 0 &&
+		r->port->offloads & PORT_OFFLOAD_USO4) {
+		assert_true(sendto(fd, payload, 5500, 0, (void *)&to_vm, sizeof(to_vm)) == 5500);
+		assert_true(rig_rx(r));
+		f = &r->burst.f[0];
+		assert_int_equal(f->len, 42 + 5500);
+		assert_int_equal(f->offload.gso_type, VIRTIO_NET_HDR_GSO_UDP_L4);
+		assert_int_equal(f->offload.gso_size, 1000);
+		assert_int_equal(offload_check(f), 0);
+		rig_rx_done(r);
+	}
+	close(fd);
+}
+
+static bool readable(void *ctx)
+{
+	struct pollfd p = {.fd = *(int *)ctx, .events = POLLIN};
+	return poll(&p, 1, 0) == 1;
+}
+
+// A partial checksum and a segment of a guest's arrive at the host's socket.
+static void test_the_host_takes_partial_checksums_and_segments(void **state)
+{
+	struct port_rig *r = *state;
+	static struct craft c;
+	static struct frame_seg segs[CRAFT_SEGS];
+	static uint8_t got[4096];
+	static const uint8_t list[] = {0};
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(9)};
+	struct frame f;
+	netns_run("sysctl -qw net.ipv4.conf.default.rp_filter=0");
+	open_tap(r);
+	netns_run("ip link set weft0 address 02:00:00:00:00:01");
+	give_address();
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(bind(fd, (void *)&at, sizeof(at)), 0);
+	for (unsigned segment = 0; segment < 2; segment++) {
+		if (segment && !(r->port->offloads & PORT_OFFLOAD_USO4))
+			break;
+		memset(&c, 0, sizeof(c));
+		craft_eth(&c, 2, 1);
+		craft_ipv4(&c, 2, 1, 0);
+		craft_udp(&c, 5000, 9);
+		craft_payload(&c, segment ? 2500 : 900, 1);
+		craft_finish(&c, true);
+		struct virtio_net_hdr claim =
+			craft_claim(&c, segment ? VIRTIO_NET_HDR_GSO_UDP_L4 : 0, 1000);
+		craft_lend(&f, c.b, c.len, 700, segs, &claim);
+		assert_int_equal(offload_check(&f), 0);
+		assert_true(f.flags & FRAME_OFFLOAD);
+		assert_int_equal(r->port->ops->tx(r->port, 0, &f, list, 1, &r->st), 1);
+		for (uint32_t left = segment ? 2500 : 900; left > 0;) {
+			assert_true(netns_wait(readable, &fd));
+			ssize_t n = recv(fd, got, sizeof(got), 0);
+			assert_int_equal(n, left < 1000 ? left : 1000);
+			left -= (uint32_t)n;
+		}
+	}
+	assert_int_equal(r->st.drop[DROP_no_offload], 0);
+	close(fd);
+}
+
+static void test_a_claim_the_kernel_refuses_is_counted(void **state)
+{
+	struct port_rig *r = *state;
+	static const uint8_t list[] = {0};
+	struct frame_seg segs[2];
+	static uint8_t bytes[200];
+	struct frame f;
+	open_tap(r);
+	rig_fill(bytes, 200, 1);
+	rig_make(&f, segs, bytes, 200);
+	f.flags = FRAME_OFFLOAD;
+	f.offload = (struct virtio_net_hdr){
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 190, .csum_offset = 100};
+	assert_int_equal(r->port->ops->tx(r->port, 0, &f, list, 1, &r->st), 1);
+	assert_int_equal(r->st.drop[DROP_no_offload], 1);
+}
+
+static void test_an_interface_set_down_drops_and_is_told(void **state)
+{
+	struct port_rig *r = *state;
+	open_tap(r);
+	netns_run("ip link set weft0 down");
+	rig_wait_link(r, PORT_LINK_DOWN);
+	assert_int_equal(rig_tx(r, 0, 100, 1), 1);
+	assert_int_equal(r->st.drop[DROP_port_down], 1);
+	netns_run("ip link set weft0 up");
+	rig_wait_link(r, PORT_LINK_UP);
+	rig_exchange(r, 100);
+}
+
+static void test_a_deleted_interface_is_made_again(void **state)
+{
+	struct port_rig *r = *state;
+	open_tap(r);
+	netns_run("ip link del weft0");
+	rig_wait_log(r, "weft0 was deleted; made again");
+	rig_wait_link(r, PORT_LINK_UP);
+	close(r->far);
+	r->far = netns_packet("weft0");
+	rig_exchange(r, 100);
+}
+
+static void test_an_interface_in_another_namespace_keeps_working(void **state)
+{
+	struct port_rig *r = *state;
+	open_tap(r);
+	netns_run("ip netns add weft-test-$PPID && ip link set weft0 netns weft-test-$PPID && "
+		  "ip -n weft-test-$PPID link set weft0 up");
+	for (unsigned n = 0; strcmp(rig_says(r, "state"), "in another namespace"); n++)
+		assert_true(n < 10000 && usleep(1000) == 0);
+	uint64_t drops = r->st.drop[DROP_port_down];
+	assert_int_equal(rig_tx(r, 0, 100, 1), 1);
+	assert_int_equal(r->st.drop[DROP_port_down], drops);
+}
+
+static void test_errors_say_what_to_do(void **state)
+{
+	struct port_rig *r = *state, *other = aligned_alloc(64, (sizeof(*other) + 63) & ~63ul);
+	struct port_config c = weft0;
+	struct error err = {0};
+	c.device[0] = 0;
+	assert_int_equal(rig_open(r, &c, &err), -EINVAL);
+	assert_string_equal(err.key, "device");
+	snprintf(c.device, sizeof(c.device), "lo");
+	assert_int_equal(rig_open(r, &c, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "of another kind"));
+	c = weft0;
+	c.queues = 2;
+	assert_int_equal(rig_open(r, &c, &err), -EINVAL);
+	assert_string_equal(err.key, "queues");
+	open_tap(r);
+	rig_init(other);
+	assert_int_equal(rig_open(other, &weft0, &err), -EBUSY);
+	assert_non_null(strstr(err.text, "in use by another program"));
+	free(other);
+}
+
+static void test_a_sleeping_worker_is_woken(void **state)
+{
+	struct port_rig *r = *state;
+	open_tap(r);
+	assert_false(r->port->ops->arm(r->port, 0));
+	assert_false(readable(&r->port->rxq[0].fd));
+	rig_far_send(r, 100, 1);
+	assert_true(netns_wait(readable, &r->port->rxq[0].fd));
+	assert_true(r->port->ops->arm(r->port, 0));
+	r->port->ops->disarm(r->port, 0);
+	// The very first poll after sleep finds it: nothing is skipped.
+	assert_int_equal(r->port->ops->rx(r->port, 0, &r->burst, &r->st), 1);
+	// Idle polls cost few system calls.
+	uint64_t before = r->st.notified;
+	for (unsigned i = 0; i < 1000; i++)
+		assert_int_equal(r->port->ops->rx(r->port, 0, &r->burst, &r->st), 0);
+	assert_true(r->st.notified - before < 80);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_frames_of_all_lengths_pass_both_ways),
+		T(test_frames_above_the_mtu_are_counted),
+		T(test_the_hosts_offloads_are_claimed),
+		T(test_the_host_takes_partial_checksums_and_segments),
+		T(test_a_claim_the_kernel_refuses_is_counted),
+		T(test_an_interface_set_down_drops_and_is_told),
+		T(test_a_deleted_interface_is_made_again),
+		T(test_an_interface_in_another_namespace_keeps_working),
+		T(test_errors_say_what_to_do),
+		T(test_a_sleeping_worker_is_woken),
+	};
+	int status;
+	if (!netns_enter(&status))
+		return status;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
