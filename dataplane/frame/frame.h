@@ -55,7 +55,8 @@ struct frame {
 	struct frame_seg *segs; // n_segs views, this frame's alone; &seg where there is but one
 	struct frame_seg seg;
 	struct virtio_net_hdr offload; // as the sender claims it, in native endian; all 0 without
-	uint8_t unused[6];
+	uint16_t tci; // of its tag, whether pushed or not: priority and vid; set by the switch
+	uint8_t unused[4];
 	uint8_t buf[FRAME_HEADROOM + FRAME_HEAD_MAX];
 } __attribute__((aligned(64)));
 

@@ -111,7 +111,7 @@ static inline void lend_flat(struct frame *f, const uint8_t *p, uint32_t len)
 	f->segs = &f->seg;
 	f->seg.base = p + head;
 	f->seg.len = len - head;
-	memset(&f->offload, 0, sizeof(f->offload) + sizeof(f->unused));
+	memset(&f->offload, 0, sizeof(f->offload) + sizeof(f->tci) + sizeof(f->unused));
 }
 
 // Where the frame of descriptor d lies, NULL unless it has the common shape and its header (if the

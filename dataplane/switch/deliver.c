@@ -162,7 +162,7 @@ static void burst_unplain(struct forward *fw)
 		return;
 	fw->plain = false;
 	for (uint32_t i = 0; i < fw->burst->n; i++) {
-		fw->burst->f[i].vid = fw->vid;
+		fw->burst->f[i].vid = fw->burst->f[i].tci = fw->vid;
 		fw->burst->f[i].flags &= ~FRAME_TAGGED;
 	}
 }
@@ -174,7 +174,7 @@ static void list_retag(struct forward *fw, const struct plan_port *out, struct f
 	burst_unplain(fw);
 	for (uint32_t i = 0; i < list->n; i++) {
 		struct frame *f = &fw->burst->f[list->f[i]];
-		if (vlan_egress(out->vlan, f, f->vid))
+		if (vlan_egress(out->vlan, f))
 			list->f[n++] = list->f[i];
 	}
 	out->port->stats[fw->worker]->drop[DROP_vlan] += list->n - n;

@@ -24,14 +24,13 @@
 #define DST_FLOOD 0x10000u
 
 void forward_init(struct forward *fw, uint32_t worker, bool shared, struct fdb *fdb,
-	struct event_ring *events, uint64_t cycles_hz)
+	struct event_ring *events)
 {
 	memset(fw, 0, sizeof(*fw));
 	fw->worker = worker;
 	fw->shared = shared;
 	fw->fdb = fdb;
 	fw->events = events;
-	fw->cycles_hz = cycles_hz;
 }
 
 static inline uint64_t load64(const uint8_t *p)
@@ -105,7 +104,6 @@ static void list_vlans(struct forward *fw, struct frame_list *list)
 		uint16_t vid = vlan_ingress(in->vlan, f);
 		if (!vid || !port_set_has(&fw->plan->member[vid], fw->rxq->id))
 			continue;
-		f->vid = vid;
 		fw->dst[at] = fdb_key(fw->dst[at] & ADDR_MASK, vid);
 		fw->src[at] = fdb_key(fw->src[at] & ADDR_MASK, vid);
 		list->f[n++] = at;

@@ -36,7 +36,6 @@ struct forward {
 	bool shared; // there are other workers: transmit queues are locked
 	struct fdb *fdb;
 	struct event_ring *events;
-	uint64_t cycles_hz;
 
 	// Set for each pass.
 	const struct plan *plan;
@@ -68,7 +67,7 @@ struct forward {
 };
 
 void forward_init(struct forward *fw, uint32_t worker, bool shared, struct fdb *fdb,
-	struct event_ring *events, uint64_t cycles_hz);
+	struct event_ring *events);
 
 // Forwards burst `b` that queue `rq` lends. Worker.
 void forward(struct forward *fw, const struct plan_rxq *rq, struct burst *b);

@@ -42,29 +42,32 @@ bool vlan_is_member(const struct vlan_config *config, uint16_t vid)
 
 uint16_t vlan_ingress(struct vlan_port vlan, struct frame *f)
 {
-	uint16_t tci;
+	uint16_t tci = 0;
 
 	if (!eth_parse_tag(f, &tci)) {
 		// A type of 802.1Q without room for the tag is no frame of any VLAN.
-		return eth_type(f) == ETH_TYPE_VLAN ? 0 : vlan.untagged;
+		if (eth_type(f) == ETH_TYPE_VLAN)
+			return 0;
+	} else if (tci & TCI_VID && !vlan.is_trunk) {
+		return 0;
 	}
 	if ((tci & TCI_VID) == 0) {
-		if (vlan.untagged)
-			eth_set_tag(f, (uint16_t)(tci | vlan.untagged));
-		return vlan.untagged;
+		tci |= vlan.untagged;
+		if (f->flags & FRAME_TAGGED)
+			eth_set_tag(f, tci);
 	}
-	if (!vlan.is_trunk || (tci & TCI_VID) > VLAN_VID_MAX)
-		return 0;
-	return tci & TCI_VID;
+	f->tci = tci;
+	f->vid = tci & TCI_VID;
+	return f->vid <= VLAN_VID_MAX ? f->vid : 0;
 }
 
-bool vlan_egress(struct vlan_port vlan, struct frame *f, uint16_t vid)
+bool vlan_egress(struct vlan_port vlan, struct frame *f)
 {
 	bool tagged = f->flags & FRAME_TAGGED;
 
-	if (vlan_leaves_tagged(vlan, vid)) {
+	if (vlan_leaves_tagged(vlan, f->vid)) {
 		if (!tagged)
-			eth_push_tag(f, vid);
+			eth_push_tag(f, f->tci);
 		return true;
 	}
 	if (!tagged)

@@ -45,11 +45,11 @@ static inline bool vlan_leaves_tagged(struct vlan_port vlan, uint16_t vid)
 }
 
 // The VLAN of a frame that came in on the port, or 0 if the port does not take it. Whether a trunk
-// carries the VLAN of the tag is for the caller to check. Sets FRAME_TAGGED; a priority tag gets
-// the VLAN's number. Worker.
+// carries the VLAN of the tag is for the caller to check. Sets FRAME_TAGGED, vid and tci; a priority
+// tag gets the VLAN's number. Worker.
 uint16_t vlan_ingress(struct vlan_port vlan, struct frame *f);
 
-// Gives the frame, which is in `vid`, the form in which it leaves: with its tag or without. False
-// if it must not leave that way: without its tag, a trunk's peer would take an inner tag for the
-// frame's VLAN. Worker.
-bool vlan_egress(struct vlan_port vlan, struct frame *f, uint16_t vid);
+// Gives the frame, which is in f->vid, the form in which it leaves: with its tag (f->tci) or
+// without. False if it must not leave that way: without its tag, a trunk's peer would take an inner
+// tag for the frame's VLAN. Worker.
+bool vlan_egress(struct vlan_port vlan, struct frame *f);

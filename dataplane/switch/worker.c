@@ -264,7 +264,7 @@ int worker_start(struct workers *shared, uint32_t id, uint32_t n, int32_t core, 
 		rc = event_ring_init(&w->events, event_fd);
 	if (rc < 0)
 		goto fail;
-	forward_init(&w->forward, id, n > 1, shared->fdb, &w->events, shared->cycles_hz);
+	forward_init(&w->forward, id, n > 1, shared->fdb, &w->events);
 	w->next_second = cycles(); // read the clock in the first pass
 	rc = make_thread(w);
 	if (rc < 0)

@@ -42,6 +42,13 @@ static struct frame *frame(const void *behind, size_t len)
 	return f;
 }
 
+static struct frame *in(struct frame *f, uint16_t vid)
+{
+	f->vid = vid;
+	f->tci = (f->tci & 0xf000) | vid;
+	return f;
+}
+
 static void configurations(void **state)
 {
 	struct vlan_config all = {.is_trunk = true};
@@ -150,20 +157,27 @@ static void egress_pushes_and_pops(void **state)
 	uint8_t before[64];
 
 	memcpy(before, frame_head(f), 64);
-	assert_true(vlan_egress(access, f, 20)); // as it is
+	assert_true(vlan_egress(access, in(f, 20))); // as it is
 	assert_int_equal(f->len, 64);
-	assert_true(vlan_egress(tagged, f, 20)); // pushed
+	assert_true(vlan_egress(tagged, in(f, 20))); // pushed
 	assert_int_equal(f->len, 68);
 	assert_int_equal(f->head_len, 68);
 	assert_memory_equal(frame_head(f), before, 12);
 	assert_memory_equal(frame_head(f) + 12, "\x81\x00\x00\x14", 4);
 	assert_memory_equal(frame_head(f) + 16, before + 12, 52);
-	assert_true(vlan_egress(tagged, f, 20)); // stays
+	assert_true(vlan_egress(tagged, in(f, 20))); // stays
 	assert_int_equal(f->len, 68);
-	assert_true(vlan_egress(access, f, 20)); // popped
+	assert_true(vlan_egress(access, in(f, 20))); // popped
 	assert_int_equal(f->len, 64);
 	assert_memory_equal(frame_head(f), before, 64);
-	assert_true(vlan_egress(tagged, f, 5)); // the native VLAN leaves untagged
+	f->tci = 0xa000; // its priority survives
+	assert_true(vlan_egress(tagged, in(f, 20)));
+	assert_memory_equal(frame_head(f) + 12, "\x81\x00\xa0\x14", 4);
+	assert_true(vlan_egress(access, f));
+	assert_true(vlan_egress(tagged, f));
+	assert_memory_equal(frame_head(f) + 12, "\x81\x00\xa0\x14", 4);
+	assert_true(vlan_egress(access, f));
+	assert_true(vlan_egress(tagged, in(f, 5))); // the native VLAN leaves untagged
 	assert_int_equal(f->len, 64);
 	free(f);
 }
@@ -178,10 +192,10 @@ static void an_inner_tag_does_not_hop_vlans(void **state)
 	struct frame *f = frame(two, sizeof(two));
 
 	assert_int_equal(vlan_ingress(native, f), 5);
-	assert_false(vlan_egress(native, f, 5));
-	assert_int_equal(f->len, 64);           // untouched
-	assert_true(vlan_egress(other, f, 5));  // keeps its outer tag
-	assert_true(vlan_egress(access, f, 5)); // a guest may use tags of its own
+	assert_false(vlan_egress(native, in(f, 5)));
+	assert_int_equal(f->len, 64);               // untouched
+	assert_true(vlan_egress(other, in(f, 5)));  // keeps its outer tag
+	assert_true(vlan_egress(access, in(f, 5))); // a guest may use tags of its own
 	assert_int_equal(f->len, 60);
 	free(f);
 }
