@@ -113,19 +113,21 @@ static inline bool vq_device_is_ready(const struct vq_device *q)
 
 // --- Hot operations ---
 
-// How many chains can be popped, at most want. Looks at avail->idx again only when fewer than want
-// are known of.
+// How many chains can be popped, at most want. Looks at avail->idx again only when fewer than want are known of. An index
+// that went back, or that would have more than size chains with the device (popped and not given back, or waiting), breaks the
+// queue and answers 0. So what is popped and not given back always fits size.
 static inline unsigned vq_device_avail(struct vq_device *q, unsigned want)
 {
-	uint16_t idx, n = (uint16_t)(q->avail_idx - q->next_avail);
+	uint16_t idx, ours, n = (uint16_t)(q->avail_idx - q->next_avail);
 
 	if (n >= want)
 		return want;
-	// Acquire: ring entries and descriptors are read after the index that covers them. Partner:
-	// the driver's release store in vq_driver_publish().
+	// Acquire: ring entries and descriptors are read after the index that covers them. Partner: the driver's release
+	// store in vq_driver_publish().
 	idx = vq_load16_acquire(&q->ring.avail->idx);
 	n = (uint16_t)(idx - q->next_avail);
-	if (vq_unlikely(n > q->size || q->broken)) {
+	ours = (uint16_t)(idx - q->ring.next);
+	if (vq_unlikely(ours > q->size || n > ours || q->broken)) {
 		vq_device_break(q);
 		return 0;
 	}
@@ -157,6 +159,8 @@ static inline void vq_device_pop(struct vq_device *q, unsigned n)
 static inline void vq_device_unpop(struct vq_device *q, unsigned n)
 {
 	q->next_avail = (uint16_t)(q->next_avail - n);
+	if (vq_unlikely(q->broken))
+		q->avail_idx = q->next_avail; // still shows none
 }
 
 // Slot in the used ring of the element i past the ones added: which bytes vq_device_used() will

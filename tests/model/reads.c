@@ -168,6 +168,7 @@ void randomise(void)
 	for (unsigned k = 0; k < 4; k++)
 		random_table(p.data_gpa + k * 0x1000);
 	random_table(split);
+	p.dev.ring.next = p.dev.next_avail; // what was popped before counts as given back
 	p.drv.avail->idx = (uint16_t)(p.dev.next_avail + rnd(size + 1));
 	p.drv.avail->flags = (uint16_t)rnd(2);
 	*vq_used_event(p.drv.avail, (uint16_t)size) = (uint16_t)seed;

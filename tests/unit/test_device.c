@@ -269,6 +269,44 @@ static void test_impossible_index_breaks_the_queue(void **state)
 	}
 }
 
+// Popped chains still belong to the device: with those, no more than size can have been made available.
+static void test_more_in_flight_than_size_breaks_the_queue(void **state)
+{
+	uint16_t heads[8];
+	struct pair p;
+
+	pair_init(&p, 8, false);
+	pair_set_index(&p, 0xfffc);
+	p.drv.avail->idx = 0; // four
+	assert_int_equal(vq_device_pop_burst(&p.dev, heads, 8), 4);
+	vq_device_used(&p.dev, 0, heads[0], 0);
+	vq_device_add(&p.dev, 1);
+	p.drv.avail->idx = 5; // three popped, five waiting
+	assert_int_equal(vq_device_avail(&p.dev, 8), 5);
+	p.drv.avail->idx = 6;
+	assert_int_equal(vq_device_avail(&p.dev, 8), 0);
+	assert_true(p.dev.broken);
+	pair_fini(&p);
+}
+
+// Behind what was popped, but not behind what was given back.
+static void test_index_going_back_breaks_the_queue(void **state)
+{
+	uint16_t heads[8];
+	struct pair p;
+
+	pair_init(&p, 8, false);
+	p.drv.avail->idx = 4;
+	assert_int_equal(vq_device_pop_burst(&p.dev, heads, 3), 3);
+	p.drv.avail->idx = 3; // one was not popped yet: it may go
+	assert_int_equal(vq_device_avail(&p.dev, 8), 0);
+	assert_false(p.dev.broken);
+	p.drv.avail->idx = 2;
+	assert_int_equal(vq_device_avail(&p.dev, 8), 0);
+	assert_true(p.dev.broken);
+	pair_fini(&p);
+}
+
 static void test_bad_head_breaks_the_queue(void **state)
 {
 	struct vq_chain chain;
@@ -339,6 +377,21 @@ static void test_go_back(void **state)
 	assert_int_equal(vq_device_next_avail(&p.dev), 0xfffe);
 	assert_int_equal(vq_device_pop_burst(&p.dev, again, 8), 5);
 	assert_memory_equal(again, heads, 4 * sizeof(heads[0]));
+	pair_fini(&p);
+}
+
+// Found by fuzzing.
+static void test_go_back_in_a_broken_queue_shows_no_chain(void **state)
+{
+	uint16_t head = 0;
+	struct pair p;
+
+	pair_init(&p, 8, false);
+	pair_offer(&p, 0, 1, false);
+	assert_int_equal(vq_device_pop_burst(&p.dev, &head, 1), 1);
+	vq_device_break(&p.dev);
+	vq_device_unpop(&p.dev, 1);
+	assert_int_equal(vq_device_pop_burst(&p.dev, &head, 1), 0);
 	pair_fini(&p);
 }
 
@@ -529,9 +582,12 @@ int main(void)
 		cmocka_unit_test(test_bursts_over_the_wrap),
 		cmocka_unit_test(test_avail_is_read_again_only_when_short),
 		cmocka_unit_test(test_impossible_index_breaks_the_queue),
+		cmocka_unit_test(test_more_in_flight_than_size_breaks_the_queue),
+		cmocka_unit_test(test_index_going_back_breaks_the_queue),
 		cmocka_unit_test(test_bad_head_breaks_the_queue),
 		cmocka_unit_test(test_pop_chain),
 		cmocka_unit_test(test_go_back),
+		cmocka_unit_test(test_go_back_in_a_broken_queue_shows_no_chain),
 		cmocka_unit_test(test_iterate_without_popping),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_save_and_restore),
