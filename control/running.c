@@ -155,8 +155,11 @@ static int check_free(const struct running *r, const struct config_port *c, stru
 int running_port_add(struct running *r, const json_t *keys, struct error *err)
 {
 	struct config_port c = {.n_workers = 0};
-	int rc = config_port_from_json(keys, switch_n_workers(r->sw), &c, err);
+	json_t *given = json_object();
 
+	running_merge(given, keys); // without what is null
+	int rc = config_port_from_json(given, switch_n_workers(r->sw), &c, err);
+	json_decref(given);
 	if (rc < 0)
 		return rc;
 	const char *name = c.sw.port.name;

@@ -149,12 +149,14 @@ static void apply_port(
 	struct running_port *p = running_port_lookup(r, c->sw.port.name);
 	struct error err;
 
-	if (p && !p->is_pending && json_equal(p->config.json, c->json)) {
+	bool same = p && json_equal(p->config.json, c->json);
+	if (same && !p->is_pending) {
 		report->unchanged++;
 		return;
 	}
 	if (p) {
-		report->changed++;
+		report->unchanged += same;
+		report->changed += !same;
 		config_port_fini(&p->config);
 		p->config = *c;
 		json_incref(p->config.json);

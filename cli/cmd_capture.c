@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// weftctl capture: frames of a port as text, or as a file for tcpdump and Wireshark. The filter runs
+// here, not in the daemon: weftd never runs what a client sent.
+#include "cli/base64.h"
+#include "cli/command.h"
+#include "cli/dissect.h"
+#include "cli/output.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <pcap/pcap.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SNAPLEN 65535
+
+struct job {
+	struct cli *cli;
+	const char *port, *file, *dir;
+	char filter[1024];
+	uint64_t max, shown, lost;
+	bool nano;
+	uint32_t snaplen;
+	pcap_t *pcap;
+	pcap_dumper_t *dump;
+	struct bpf_program program;
+	bool has_program;
+};
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int sig)
+{
+	stop = 1;
+}
+
+static int parse(struct job *j, int argc, char **argv)
+{
+	static const struct option longs[] = {{"write", required_argument, NULL, 'w'},
+		{"count", required_argument, NULL, 'c'}, {"dir", required_argument, NULL, 'd'},
+		{"snaplen", required_argument, NULL, 'S'}, {"nano", no_argument, NULL, 'n'},
+		{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL}};
+	static char name[] = "weftctl capture";
+	char *args[66] = {name}, *end;
+	int n = 1, opt;
+
+	for (int i = 0; i < argc && n < 65; i++)
+		args[n++] = argv[i];
+	optind = 0;
+	while ((opt = getopt_long(n, args, "w:c:jh", longs, NULL)) >= 0) {
+		switch (opt) {
+		case 'w':
+			j->file = optarg;
+			break;
+		case 'c':
+			j->max = strtoull(optarg, &end, 10);
+			if (*end || !j->max || *optarg == '-')
+				return cli_wrong(
+					j->cli, "-c: a number is expected, not '%s'", optarg);
+			break;
+		case 'd':
+			j->dir = optarg;
+			break;
+		case 'S':
+			j->snaplen = (uint32_t)strtoul(optarg, &end, 10);
+			if (*end || j->snaplen < 14 || j->snaplen > SNAPLEN)
+				return cli_wrong(
+					j->cli, "--snaplen: 14 to %d, not '%s'", SNAPLEN, optarg);
+			break;
+		case 'n':
+			j->nano = true;
+			break;
+		case 'j':
+			j->cli->json = true;
+			break;
+		case 'h':
+			command_help("capture", NULL);
+			return -1;
+		default:
+			return CLI_USAGE;
+		}
+	}
+	if (optind == n)
+		return cli_wrong(j->cli, "the port is missing; usage: weftctl capture PORT ...");
+	j->port = args[optind++];
+	for (; optind < n; optind++) {
+		size_t len = strlen(j->filter);
+		snprintf(j->filter + len, sizeof(j->filter) - len, "%s%s", len ? " " : "",
+			args[optind]);
+	}
+	return CLI_OK;
+}
+
+static int open_pcap(struct job *j)
+{
+	FILE *f;
+
+	j->pcap = pcap_open_dead_with_tstamp_precision(DLT_EN10MB, SNAPLEN,
+		j->nano ? PCAP_TSTAMP_PRECISION_NANO : PCAP_TSTAMP_PRECISION_MICRO);
+	if (!j->pcap)
+		return cli_fail(j->cli, "out of memory");
+	if (*j->filter) {
+		if (pcap_compile(j->pcap, &j->program, j->filter, 1, PCAP_NETMASK_UNKNOWN) < 0)
+			return cli_wrong(
+				j->cli, "filter '%s': %s", j->filter, pcap_geterr(j->pcap));
+		j->has_program = true;
+	}
+	if (!j->file)
+		return CLI_OK;
+	if (strcmp(j->file, "-") == 0 && isatty(STDOUT_FILENO))
+		return cli_wrong(j->cli, "-w - writes binary data: pipe it, as in | tcpdump -r -");
+	f = strcmp(j->file, "-") == 0 ? stdout : fopen(j->file, "wbe");
+	if (!f)
+		return cli_fail(j->cli, "%s: %s", j->file, strerror(errno));
+	j->dump = pcap_dump_fopen(j->pcap, f);
+	if (!j->dump)
+		return cli_fail(j->cli, "%s: %s", j->file, pcap_geterr(j->pcap));
+	return CLI_OK;
+}
+
+static void print_line(struct job *j, const json_t *f, const uint8_t *data, size_t n, uint64_t ns)
+{
+	time_t s = (time_t)(ns / 1000000000);
+	char when[16], text[300];
+	struct tm tm;
+
+	localtime_r(&s, &tm);
+	strftime(when, sizeof(when), "%H:%M:%S", &tm);
+	dissect(data, n, text, sizeof(text));
+	printf("%s%s.%06u%s %s %s, %d bytes\n", paint(j->cli, FAINT), when,
+		(unsigned)(ns % 1000000000 / 1000), unpaint(j->cli), get_text(f, "dir"), text,
+		(int)get_number(f, "len"));
+}
+
+// False: nobody reads any more.
+static bool show_frame(struct job *j, const json_t *f)
+{
+	uint8_t data[SNAPLEN];
+	uint64_t ns = get_number(f, "time_ns");
+	long n = base64_decode(get_text(f, "data"), data, sizeof(data));
+	struct pcap_pkthdr h = {.len = (uint32_t)get_number(f, "len")};
+
+	if (n < 0)
+		return true;
+	h.caplen = (uint32_t)n;
+	h.ts.tv_sec = (time_t)(ns / 1000000000);
+	h.ts.tv_usec =
+		j->nano ? (suseconds_t)(ns % 1000000000) : (suseconds_t)(ns % 1000000000 / 1000);
+	if (j->has_program && !pcap_offline_filter(&j->program, &h, data))
+		return true;
+	j->shown++;
+	if (j->dump) {
+		pcap_dump((u_char *)j->dump, &h, data);
+		return true;
+	}
+	if (j->cli->json) {
+		json_dumpf(f, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else {
+		print_line(j, f, data, n, ns);
+	}
+	return true;
+}
+
+static bool flush(const struct job *j)
+{
+	return (j->dump ? pcap_dump_flush(j->dump) : fflush(stdout)) == 0;
+}
+
+static int follow(struct job *j)
+{
+	while (!stop) {
+		json_t *message, *f;
+		size_t i;
+		int rc = connection_receive(j->cli->connection, -1, &message);
+		if (rc == -EINTR)
+			continue;
+		if (rc < 0)
+			return cli_fail(j->cli, "weftd closed the connection");
+		const char *method = get_text(message, "method");
+		json_t *params = json_object_get(message, "params");
+		if (strcmp(method, "capture.end") == 0) {
+			cli_fail(j->cli, "%s", get_text(params, "why"));
+			stop = 1;
+		}
+		if (strcmp(method, "capture.frames") == 0)
+			j->lost = get_number(params, "lost");
+		json_array_foreach (json_object_get(params, "frames"), i, f) {
+			if (!show_frame(j, f) || (j->max && j->shown == j->max)) {
+				stop = 1;
+				break;
+			}
+		}
+		json_decref(message);
+		if (!flush(j))
+			break;
+	}
+	return CLI_OK;
+}
+
+static int capture(struct job *j)
+{
+	struct sigaction sa = {.sa_handler = on_signal};
+	json_t *params = json_pack("{s:s}", "port", j->port), *result;
+	int status;
+
+	if (!params)
+		return cli_wrong(j->cli, "the port's name is not UTF-8");
+	if (j->dir)
+		json_object_set_new(params, "dir", json_string(j->dir));
+	if (j->snaplen)
+		json_object_set_new(params, "snaplen", json_integer(j->snaplen));
+	status = cli_call(j->cli, "capture.start", params, &result);
+	if (status != CLI_OK)
+		return status;
+	json_decref(result);
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	status = follow(j);
+	fprintf(stderr, "%llu frames captured, %llu lost\n", (unsigned long long)j->shown,
+		(unsigned long long)j->lost);
+	return status;
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+	struct job j = {.cli = cli};
+	int status = parse(&j, argc, argv);
+
+	if (status == CLI_OK)
+		status = open_pcap(&j);
+	if (status == CLI_OK)
+		status = capture(&j);
+	if (j.dump)
+		pcap_dump_close(j.dump);
+	if (j.has_program)
+		pcap_freecode(&j.program);
+	if (j.pcap)
+		pcap_close(j.pcap);
+	return status < 0 ? CLI_OK : status;
+}
+
+const struct command cmd_capture[] = {
+	{.noun = "capture",
+		.synopsis = "PORT [-w FILE|-] [-c N] [--dir rx|tx] [--snaplen N] [--nano] [FILTER]",
+		.help = "show a port's frames, or write them to a file",
+		.details = "rx is from the port into the switch, tx is to the port. FILTER is a "
+			   "filter of\n"
+			   "tcpdump, see pcap-filter(7). With -w, FILE is for tcpdump and "
+			   "Wireshark, and - is\n"
+			   "standard output. It costs nothing when off; frames that are captured "
+			   "too fast are\n"
+			   "lost from the capture and counted, never from the traffic.",
+		.example = "capture vm1 -c 10 --dir rx icmp or arp",
+		.run = run},
+	{NULL},
+};

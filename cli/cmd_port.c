@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// weftctl port: the ports, and everything about one of them.
+#include "cli/command.h"
+#include "cli/describe_text.h"
+#include "cli/output.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *state_colour(const json_t *port)
+{
+	const char *state = get_text(port, "state");
+
+	if (strcmp(state, "up") == 0)
+		return json_is_true(json_object_get(port, "pending")) ? WARN : GOOD;
+	return strcmp(state, "down") == 0 ? WARN : BAD;
+}
+
+static void list_ports(const struct cli *cli, const json_t *list)
+{
+	static const struct column columns[] = {{"PORT"}, {"TYPE"}, {"STATE"}, {"VLAN", COL_TRUNC},
+		{"MTU", COL_RIGHT}, {"RX", COL_RIGHT}, {"TX", COL_RIGHT}, {"DROPS", COL_RIGHT},
+		{"WHY", COL_TRUNC}};
+	struct table *t = table_new(cli, columns, 9);
+	char vlan[400], number[SHORT_NUMBER];
+	const json_t *p;
+	size_t i;
+
+	json_array_foreach ((json_t *)list, i, p) {
+		bool open = json_object_get(p, "id");
+		uint64_t drops = get_number(p, "dropped");
+		table_row(t);
+		table_cell(t, 0, STRONG, "%s", get_text(p, "name"));
+		table_cell(t, 1, NULL, "%s", get_text(p, "type"));
+		table_cell(t, 2, state_colour(p), "%s", get_text(p, "state"));
+		vlan_text(json_object_get(p, "config"), vlan, sizeof(vlan));
+		table_cell(t, 3, NULL, "%s", vlan);
+		table_cell(t, 8, NULL, "%s", get_text(p, "why"));
+		if (!open)
+			continue;
+		table_cell(t, 4, NULL, "%d", (int)get_number(p, "mtu"));
+		table_cell(
+			t, 5, NULL, "%s", short_number((double)get_number(p, "rx_frames"), number));
+		table_cell(
+			t, 6, NULL, "%s", short_number((double)get_number(p, "tx_frames"), number));
+		table_cell(t, 7, drops ? WARN : NULL, "%s", short_number((double)drops, number));
+	}
+	if (table_n_rows(t) == 0)
+		puts("no ports yet; add one: weftctl help port add");
+	else
+		table_print(t);
+}
+
+static void show_counters(const struct cli *cli, const json_t *p)
+{
+	field(cli, 0, "received", "%llu frames, %llu bytes, %llu bursts",
+		(unsigned long long)get_number(p, "rx_frames"),
+		(unsigned long long)get_number(p, "rx_bytes"),
+		(unsigned long long)get_number(p, "rx_bursts"));
+	field(cli, 0, "sent", "%llu frames, %llu bytes, %llu bursts",
+		(unsigned long long)get_number(p, "tx_frames"),
+		(unsigned long long)get_number(p, "tx_bytes"),
+		(unsigned long long)get_number(p, "tx_bursts"));
+	field(cli, 0, "notifications", "%llu sent, %llu not needed, %llu kicks received",
+		(unsigned long long)get_number(p, "notified"),
+		(unsigned long long)get_number(p, "suppressed"),
+		(unsigned long long)get_number(p, "kicks"));
+}
+
+// Drops with what they mean and what to do.
+static void show_drops(struct cli *cli, const json_t *p)
+{
+	json_t *reasons, *error, *r;
+	size_t i;
+
+	if (get_number(p, "dropped") == 0) {
+		field(cli, 0, "drops", "none");
+		return;
+	}
+	field(cli, 0, "drops", "%s%llu frames%s", paint(cli, WARN),
+		(unsigned long long)get_number(p, "dropped"), unpaint(cli));
+	if (cli_try(cli, "stats.reasons", NULL, &reasons, &error) != CLI_OK)
+		return;
+	json_array_foreach (reasons, i, r) {
+		uint64_t n = get_number(json_object_get(p, "drops"), get_text(r, "reason"));
+		if (!n)
+			continue;
+		field(cli, 2, get_text(r, "reason"), "%llu: %s; %s", (unsigned long long)n,
+			get_text(r, "text"), get_text(r, "remedy"));
+	}
+	json_decref(reasons);
+}
+
+static void show_queues(const struct cli *cli, const json_t *p)
+{
+	const json_t *q, *list = json_object_get(p, "rx_queues");
+	char text[400] = "";
+	size_t i;
+
+	json_array_foreach ((json_t *)list, i, q) {
+		size_t n = strlen(text);
+		snprintf(text + n, sizeof(text) - n, "%squeue %d on worker %d", n ? ", " : "",
+			(int)get_number(q, "queue"), (int)get_number(q, "worker"));
+	}
+	if (*text)
+		field(cli, 0, "receives", "%s", text);
+}
+
+static void show_one(struct cli *cli, const json_t *p)
+{
+	const json_t *config = json_object_get(p, "config"), *v;
+	const char *key;
+	char vlan[400];
+
+	printf("%s%s%s  %s  %s%s%s\n", paint(cli, STRONG), get_text(p, "name"), unpaint(cli),
+		get_text(p, "type"), paint(cli, state_colour(p)), get_text(p, "state"),
+		unpaint(cli));
+	field(cli, 0, "why", "%s", get_text(p, "why"));
+	vlan_text(config, vlan, sizeof(vlan));
+	field(cli, 0, "vlan", "%s", vlan);
+	json_object_foreach ((json_t *)config, key, v)
+		if (strcmp(key, "name") != 0 && strcmp(key, "type") != 0 &&
+			strcmp(key, "vlan") != 0)
+			describe_value(cli, 0, key, v);
+	if (!json_object_get(p, "id"))
+		return;
+	if (!json_object_get(config, "mtu"))
+		field(cli, 0, "mtu", "%d", (int)get_number(p, "mtu"));
+	show_queues(cli, p);
+	show_counters(cli, p);
+	show_drops(cli, p);
+	json_object_foreach (json_object_get((json_t *)p, "details"), key, v)
+		describe_value(cli, 0, key, v);
+}
+
+static int show(struct cli *cli, const json_t *result, const json_t *params)
+{
+	if (json_object_get(params, "name"))
+		show_one(cli, json_array_get(result, 0));
+	else
+		list_ports(cli, result);
+	return CLI_OK;
+}
+
+static const struct arg one[] = {{"name", ARG_PORT, true, false}, {NULL}};
+static const struct arg named[] = {{"name", ARG_PORT, true, true}, {NULL}};
+
+#define KEYS_HELP                                                                           \
+	"Keys are those of a port in the configuration file, see weft.yaml(5). Lists are\n" \
+	"written with commas; keys of vlan and policy follow that word."
+
+const struct command cmd_port[] = {
+	{.noun = "port",
+		.verb = "show",
+		.method = "port.show",
+		.args = one,
+		.help = "list ports, or show all about one",
+		.details = "With a name: the guest and its features, queues, counters, and drops "
+			   "with what\n"
+			   "to do about them.",
+		.example = "port show vm1",
+		.show = show},
+	{.noun = "port",
+		.verb = "add",
+		.method = "port.add",
+		.args = named,
+		.keys = "ports",
+		.help = "add a port",
+		.details = KEYS_HELP,
+		.example = "port add vm2 type vhost-user socket /run/weft/vm2.sock vlan access 10"},
+	{.noun = "port",
+		.verb = "set",
+		.method = "port.set",
+		.args = named,
+		.keys = "ports",
+		.help = "change a port",
+		.details = KEYS_HELP
+		"\nThe value 'default' takes a key back. What is not named stays.",
+		.example = "port set vm2 vlan trunk 10,20-30 native 1 policy rate 1G mtu default"},
+	{.noun = "port",
+		.verb = "del",
+		.method = "port.del",
+		.args = named,
+		.help = "remove a port",
+		.example = "port del vm2"},
+	{NULL},
+};

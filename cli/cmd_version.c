@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// weftctl version.
+#include "cli/command.h"
+#include "cli/output.h"
+
+#include <stdio.h>
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+	json_t *result;
+
+	for (int i = 0; i < argc; i++) {
+		if (argv[i][0] != '-' || argv[i][1] != 'j' || argv[i][2])
+			return cli_wrong(cli, "unknown word '%s'; usage: weftctl version", argv[i]);
+		cli->json = true;
+	}
+	int status = cli_call(cli, "version.show", NULL, &result);
+	if (status == CLI_UNREACHABLE && !cli->json)
+		printf("weftctl %s\n", WEFT_VERSION);
+	if (status != CLI_OK)
+		return status;
+	json_object_set_new(result, "weftctl", json_string(WEFT_VERSION));
+	if (cli->json)
+		print_json(result);
+	else
+		printf("weftctl %s\nweftd %s, API %d, process %d, up %llu s\n", WEFT_VERSION,
+			get_text(result, "version"), (int)get_number(result, "api"),
+			(int)get_number(result, "pid"),
+			(unsigned long long)get_number(result, "uptime"));
+	json_decref(result);
+	return CLI_OK;
+}
+
+const struct command cmd_version[] = {
+	{.noun = "version",
+		.synopsis = "",
+		.help = "versions of weftctl and weftd",
+		.example = "version",
+		.run = run},
+	{NULL},
+};

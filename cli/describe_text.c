@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Objects of the API as indented text for people.
+#include "cli/describe_text.h"
+
+#include "cli/output.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NAME_WIDTH  15
+#define COLUMNS_MAX 24
+
+// Columns that text takes on the terminal: neither escape sequences nor continuation bytes.
+static size_t visible(const char *s, size_t len)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (s[i] == '\033') {
+			while (i < len && s[i] != 'm')
+				i++;
+			continue;
+		}
+		n += (s[i] & 0xc0) != 0x80;
+	}
+	return n;
+}
+
+void field(const struct cli *cli, unsigned indent, const char *name, const char *fmt, ...)
+{
+	size_t width = isatty(STDOUT_FILENO) ? terminal_width() : 10000;
+	size_t left = 2 + indent + NAME_WIDTH, at;
+	char text[4096];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	printf("  %*s%s%-*s%s", (int)indent, "", paint(cli, FAINT), NAME_WIDTH - 1, name,
+		unpaint(cli));
+	putchar(' ');
+	at = left = strlen(name) >= NAME_WIDTH ? left - NAME_WIDTH + strlen(name) + 1 : left;
+	for (const char *p = text; *p;) {
+		size_t word = strcspn(p, " "), size = visible(p, word);
+		if (at > left && at + 1 + size > width) {
+			printf("\n%*s", (int)(2 + indent + NAME_WIDTH), "");
+			at = left = 2 + indent + NAME_WIDTH;
+		} else if (p != text) {
+			putchar(' ');
+			at++;
+		}
+		fwrite(p, 1, word, stdout);
+		at += size;
+		p += word;
+		p += *p == ' ';
+	}
+	putchar('\n');
+}
+
+static void scalar_text(const json_t *v, char *buf, size_t size)
+{
+	switch (json_typeof(v)) {
+	case JSON_STRING:
+		snprintf(buf, size, "%s", json_string_value(v));
+		break;
+	case JSON_INTEGER:
+		snprintf(buf, size, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+		break;
+	case JSON_REAL:
+		snprintf(buf, size, "%.2f", json_real_value(v));
+		break;
+	case JSON_TRUE:
+		snprintf(buf, size, "yes");
+		break;
+	case JSON_FALSE:
+		snprintf(buf, size, "no");
+		break;
+	default:
+		snprintf(buf, size, "-");
+	}
+}
+
+static void words_text(const json_t *list, char *buf, size_t size)
+{
+	char word[256];
+	const json_t *v;
+	size_t i;
+
+	*buf = 0;
+	json_array_foreach ((json_t *)list, i, v) {
+		size_t n = strlen(buf);
+		scalar_text(v, word, sizeof(word));
+		snprintf(buf + n, size - n, "%s%s", i ? ", " : "", word);
+	}
+	if (!*buf)
+		snprintf(buf, size, "none");
+}
+
+static const char *heading(const char *key, char buf[64])
+{
+	snprintf(buf, 64, "%s", key);
+	for (char *p = buf; *p; p++)
+		*p = *p == '_' ? ' ' : *p;
+	return buf;
+}
+
+// One row for each object; the columns are the keys of the first.
+static void table_of(const struct cli *cli, const char *key, const json_t *list)
+{
+	struct column columns[COLUMNS_MAX];
+	char names[COLUMNS_MAX][32], text[512];
+	const char *name;
+	const json_t *row;
+	unsigned n = 0;
+	json_t *v;
+	size_t i;
+
+	json_object_foreach (json_array_get(list, 0), name, v) {
+		if (n == COLUMNS_MAX || json_is_object(v))
+			continue;
+		snprintf(names[n], sizeof(names[n]), "%s", name);
+		columns[n] = (struct column){names[n], json_is_number(v) ? COL_RIGHT : 0};
+		n++;
+	}
+	printf("  %s%s%s\n", paint(cli, STRONG), heading(key, text), unpaint(cli));
+	struct table *t = table_new(cli, columns, n);
+	json_array_foreach ((json_t *)list, i, row) {
+		table_row(t);
+		for (unsigned c = 0; c < n; c++) {
+			const json_t *cell = json_object_get(row, names[c]);
+			if (json_is_array(cell))
+				words_text(cell, text, sizeof(text));
+			else if (cell)
+				scalar_text(cell, text, sizeof(text));
+			else
+				*text = 0;
+			table_cell(t, c, NULL, "%s", text);
+		}
+	}
+	table_print(t);
+}
+
+void describe_value(const struct cli *cli, unsigned indent, const char *key, const json_t *value)
+{
+	char name[64], text[4096];
+	const char *below;
+	json_t *v;
+
+	heading(key, name);
+	if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
+		table_of(cli, key, value);
+	} else if (json_is_array(value)) {
+		words_text(value, text, sizeof(text));
+		field(cli, indent, name, "%s", text);
+	} else if (json_is_object(value)) {
+		printf("  %*s%s%s%s\n", (int)indent, "", paint(cli, STRONG), name, unpaint(cli));
+		json_object_foreach ((json_t *)value, below, v)
+			describe_value(cli, indent + 2, below, v);
+	} else {
+		scalar_text(value, text, sizeof(text));
+		field(cli, indent, name, "%s", text);
+	}
+}
