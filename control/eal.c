@@ -45,22 +45,35 @@ static int route_log(void)
 	return rte_openlog_stream(stream);
 }
 
-// All cores the process may use would each become an lcore with a thread: one is enough.
-static int first_core(const cpu_set_t *cores)
+// The environment keeps its control threads off the cores of its lcores. It polls nothing, so its
+// one lcore is said to be where the workers are; the last core, where one that is not told goes.
+static void lcore_text(
+	const struct switch_config *config, const cpu_set_t *cores, char *buf, size_t size)
 {
-	for (int i = 0; i < CPU_SETSIZE; i++)
-		if (CPU_ISSET(i, cores))
-			return i;
-	return 0;
+	size_t n = snprintf(buf, size, "0@(");
+	int last = CPU_SETSIZE - 1;
+
+	while (last > 0 && !CPU_ISSET(last, cores))
+		last--;
+
+	for (int i = 0; i < CPU_SETSIZE && n < size; i++) {
+		bool worker = config->n_workers == 0 && i == last;
+		for (uint32_t w = 0; w < config->n_workers; w++)
+			worker |= config->cores[w] == i;
+		if (worker && CPU_ISSET(i, cores))
+			n += snprintf(buf + n, size - n, "%s%d", buf[n - 1] == '(' ? "" : ",", i);
+	}
+	if (n < size)
+		snprintf(buf + n, size - n, ")");
 }
 
 static void no_usage(const char *name)
 {
 }
 
-int eal_start(struct error *err)
+int eal_start(const struct switch_config *config, struct error *err)
 {
-	char prefix[40], lcore[24], name[16];
+	char prefix[40], lcore[4096], name[16];
 	const char *args[] = {"weftd", "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf",
 		"--file-prefix", prefix, "--lcores", lcore, "-m", "64", "--log-level", "*:warning"};
 	const int n = sizeof(args) / sizeof(args[0]);
@@ -71,7 +84,7 @@ int eal_start(struct error *err)
 	sched_getaffinity(0, sizeof(cores), &cores);
 	pthread_getname_np(pthread_self(), name, sizeof(name));
 	snprintf(prefix, sizeof(prefix), "weft-%d", (int)getpid());
-	snprintf(lcore, sizeof(lcore), "0@%d", first_core(&cores));
+	lcore_text(config, &cores, lcore, sizeof(lcore));
 	for (int i = 0; i < n; i++)
 		argv[i] = (char *)args[i];
 	route_log();

@@ -5,5 +5,6 @@
 #include "dataplane/switch/switch.h"
 
 // Once, on the control thread, which keeps its CPU affinity. No huge pages, no devices, no files.
-int eal_start(struct error *err);
+// The environment's own threads keep off the workers' cores, if there are others.
+int eal_start(const struct switch_config *config, struct error *err);
 void eal_stop(void);

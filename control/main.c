@@ -124,7 +124,7 @@ static int run(const struct config *config, const char *path, const char *socket
 	if (server_new(socket, &d.server, &err) < 0)
 		return complain(err.text);
 	if (server_rights(d.server, config->api_group, config->api_admin_group, &err) < 0 ||
-		privileges_drop(config, &err) < 0 || eal_start(&err) < 0) {
+		privileges_drop(config, &err) < 0 || eal_start(&config->sw, &err) < 0) {
 		complain(err.text);
 		server_free(d.server);
 		return 1;

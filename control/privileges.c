@@ -46,6 +46,16 @@ static bool gives_sockets_away(const struct config *config)
 	return false;
 }
 
+// Finding and removing an XDP program that a crashed weftd left on a device takes
+// BPF_PROG_GET_FD_BY_ID, which the kernel gives to CAP_SYS_ADMIN alone.
+static bool has_xdp(const struct config *config)
+{
+	for (uint32_t i = 0; i < config->n_ports; i++)
+		if (strcmp(config->ports[i].sw.port.type, "af-xdp") == 0)
+			return true;
+	return false;
+}
+
 int privileges_drop(const struct config *config, struct error *err)
 {
 	raise_limit(RLIMIT_NOFILE, 65536, "RLIMIT_NOFILE");
@@ -63,6 +73,8 @@ int privileges_drop(const struct config *config, struct error *err)
 			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, kept[i]);
 	if (had[CAP_CHOWN] && gives_sockets_away(config))
 		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_CHOWN);
+	if (had[CAP_SYS_ADMIN] && has_xdp(config))
+		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_SYS_ADMIN);
 	// The bounding set needs CAP_SETPCAP to shrink; without it there is nothing to gain from
 	// it.
 	if (capng_apply(had[CAP_SETPCAP] ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS) < 0)
