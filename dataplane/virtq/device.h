@@ -29,7 +29,7 @@ struct vq_device {
 	const struct vring_desc *desc; // ring.avail and these are memory of the driver
 	uint16_t size;                 // Queue Size in use
 	uint16_t next_avail;           // next chain to pop
-	uint16_t avail_idx;            // avail->idx as last seen, at most size ahead of next_avail
+	uint16_t avail_idx;            // avail->idx as last seen, at most size ahead of ring.next
 	bool broken;                   // the driver did the impossible
 
 	struct {
@@ -148,19 +148,24 @@ static inline struct vring_desc vq_device_desc(const struct vq_device *q, uint16
 	return vq_desc_load(&q->desc[id]);
 }
 
-// Takes the next n chains, n <= vq_device_avail(). They come back as used elements, or by
-// vq_device_unpop().
-static inline void vq_device_pop(struct vq_device *q, unsigned n)
+// Moves on (or back, modulo 2^16). A broken queue shows no chains wherever it stands.
+static inline void vq_device_move(struct vq_device *q, unsigned n)
 {
 	q->next_avail = (uint16_t)(q->next_avail + n);
+	if (vq_unlikely(q->broken))
+		q->avail_idx = q->next_avail;
+}
+
+// Takes the next n chains, n <= vq_device_avail(). They come back as used elements, or by vq_device_unpop().
+static inline void vq_device_pop(struct vq_device *q, unsigned n)
+{
+	vq_device_move(q, n);
 }
 
 // Goes back by n chains popped and not given back: the next pop sees them again.
 static inline void vq_device_unpop(struct vq_device *q, unsigned n)
 {
-	q->next_avail = (uint16_t)(q->next_avail - n);
-	if (vq_unlikely(q->broken))
-		q->avail_idx = q->next_avail; // still shows none
+	vq_device_move(q, -n);
 }
 
 // Slot in the used ring of the element i past the ones added: which bytes vq_device_used() will

@@ -380,6 +380,22 @@ static void test_go_back(void **state)
 	pair_fini(&p);
 }
 
+// A burst that ends at a bad head: the queue breaks first, then what came before it is popped.
+static void test_pop_in_a_broken_queue_shows_no_chain(void **state)
+{
+	struct pair p;
+
+	pair_init(&p, 8, false);
+	pair_offer(&p, 0, 1, false);
+	pair_offer(&p, 0, 1, false);
+	assert_int_equal(vq_device_avail(&p.dev, 2), 2);
+	vq_device_break(&p.dev);
+	vq_device_pop(&p.dev, 1);
+	assert_int_equal(vq_device_avail(&p.dev, 1), 0);
+	assert_int_equal(vq_device_avail(&p.dev, 64), 0);
+	pair_fini(&p);
+}
+
 // Found by fuzzing.
 static void test_go_back_in_a_broken_queue_shows_no_chain(void **state)
 {
@@ -587,6 +603,7 @@ int main(void)
 		cmocka_unit_test(test_bad_head_breaks_the_queue),
 		cmocka_unit_test(test_pop_chain),
 		cmocka_unit_test(test_go_back),
+		cmocka_unit_test(test_pop_in_a_broken_queue_shows_no_chain),
 		cmocka_unit_test(test_go_back_in_a_broken_queue_shows_no_chain),
 		cmocka_unit_test(test_iterate_without_popping),
 		cmocka_unit_test(test_reset),
