@@ -16,6 +16,23 @@
 // Transmit chunks left at which completions are looked for, before there are none.
 #define REAP_BELOW (XDP_QUEUE_RING / 2)
 
+void xdp_queue_reset(struct xdp_queue *q, uint32_t chunk_size)
+{
+	uint64_t *fill = q->xsk.fill.entries;
+	q->chunk_size = chunk_size;
+	q->chunk_shift = (uint32_t)__builtin_ctz(chunk_size);
+	for (uint32_t i = 0; i < XDP_QUEUE_RING; i++) {
+		fill[i] = (uint64_t)i << q->chunk_shift;
+		q->rx.owner[i] = XDP_CHUNK_KERNEL;
+		q->tx.owner[i] = XDP_CHUNK_OURS;
+		q->tx.free[i] = XDP_QUEUE_RING - 1 - i;
+	}
+	q->tx.n_free = XDP_QUEUE_RING;
+	q->xsk.fill.prod = XDP_QUEUE_RING;
+	// Pairs with the kernel's acquire in xskq_cons_get_entries().
+	__atomic_store_n(q->xsk.fill.producer, q->xsk.fill.prod, __ATOMIC_RELEASE);
+}
+
 int xdp_queue_new(
 	const struct xsk_config *config, uint32_t mtu, struct xdp_queue **out, struct error *err)
 {
@@ -35,20 +52,8 @@ int xdp_queue_new(
 		return rc;
 	}
 	q->index = c.queue;
-	q->chunk_size = c.chunk_size;
-	q->chunk_shift = (uint32_t)__builtin_ctz(c.chunk_size);
 	q->frags = c.frags;
-
-	uint64_t *fill = q->xsk.fill.entries;
-	for (uint32_t i = 0; i < XDP_QUEUE_RING; i++) {
-		fill[i] = (uint64_t)i << q->chunk_shift;
-		q->rx.owner[i] = XDP_CHUNK_KERNEL;
-		q->tx.free[i] = XDP_QUEUE_RING - 1 - i;
-	}
-	q->tx.n_free = XDP_QUEUE_RING;
-	q->xsk.fill.prod = XDP_QUEUE_RING;
-	// Pairs with the kernel's acquire in xskq_cons_get_entries().
-	__atomic_store_n(q->xsk.fill.producer, q->xsk.fill.prod, __ATOMIC_RELEASE);
+	xdp_queue_reset(q, c.chunk_size);
 	*out = q;
 	return 0;
 }

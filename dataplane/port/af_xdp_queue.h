@@ -70,6 +70,9 @@ struct xdp_queue {
 // mode; sizes are filled in here. `mtu` decides the chunk size. 0 or -errno with *err.
 int xdp_queue_new(
 	const struct xsk_config *config, uint32_t mtu, struct xdp_queue **out, struct error *err);
+// The part of it behind the socket: gives all chunks, of this size, their first owner, the rings
+// being mapped and empty.
+void xdp_queue_reset(struct xdp_queue *q, uint32_t chunk_size);
 // Closes; NULL is fine. No worker uses the queue any more.
 void xdp_queue_free(struct xdp_queue *q);
 
