@@ -10,6 +10,7 @@
 // One thread at a time uses a queue.
 #pragma once
 
+#include <stddef.h>
 #include "dataplane/virtq/desc.h"
 #include "dataplane/virtq/layout.h"
 #include "dataplane/virtq/notify.h"
@@ -46,6 +47,9 @@ struct vq_driver {
 	uint64_t desc_gpa, avail_gpa, used_gpa;
 	void *priv; // the one allocation behind the private arrays
 } __attribute__((aligned(VQ_CACHE_LINE)));
+
+_Static_assert(
+	offsetof(struct vq_driver, shadow) <= VQ_CACHE_LINE, "the hot state fits one cache line");
 
 // Initialises queue number queue of layout l in mem, which is l->total bytes at guest physical gpa,
 // aligned for the layout: zeroes its areas, links all descriptors as free. -EINVAL: no such queue
@@ -233,8 +237,8 @@ static inline bool vq_driver_reap(struct vq_driver *q, struct vq_reaped *out)
 // corrupts what the buffers hold, no more.
 static inline void vq_driver_skip_used(struct vq_driver *q, unsigned n)
 {
-	if (vq_unlikely(n > vq_driver_in_flight(q)))
-		n = vq_driver_in_flight(q);
+	if (vq_unlikely(n > (uint16_t)(q->used_idx - q->next_used)))
+		n = (uint16_t)(q->used_idx - q->next_used);
 	for (unsigned i = 0; i < n; i++) {
 		uint16_t slot = (uint16_t)((q->next_used + i) & (q->size - 1u));
 
