@@ -106,12 +106,12 @@ is_running() {
 stop_pid() {
 	local pid=$1 i
 	STATUS=0
-	kill -TERM "$pid" 2>/dev/null
+	kill -TERM "$pid" 2>/dev/null || true
 	for ((i = 0; i < 60; i++)); do
 		is_running "$pid" || break
 		sleep 0.05
 	done
-	kill -KILL "$pid" 2>/dev/null
+	kill -KILL "$pid" 2>/dev/null || true
 	wait "$pid" 2>/dev/null || STATUS=$?
 	return 0
 }

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+# What tests with real guests share: a switch with a port for each, addresses, traffic between them.
+
+# shellcheck source=tests/lib/vm.sh
+. "$(dirname "${BASH_SOURCE[0]}")/vm.sh"
+
+# guests_config PORT-KEYS NAME...: the configuration of a server socket for each NAME,
+# with further keys ("queues: 4") for all.
+guests_config() {
+	local keys=$1 name
+	shift
+	{
+		echo "ports:"
+		for name; do
+			echo "  - {name: $name, type: vhost-user, socket: @T@/$name.sock, mode: server${keys:+, $keys}}"
+		done
+	} | config
+}
+
+# guest_up NAME N [MTU]: gives its eth0 the addresses 10.0.0.N and fd00::N.
+guest_up() {
+	vm_exec "$1" "echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad
+		ip link set dev eth0 mtu ${3:-1500} && ip link set dev eth0 up
+		ip addr flush dev eth0 scope global
+		ip addr add 10.0.0.$2/24 dev eth0 && ip -6 addr add fd00::$2/64 dev eth0" >/dev/null
+}
+
+# guest_serves NAME: an iperf3 server in the guest.
+guest_serves() {
+	vm_exec "$1" 'iperf3 -s -D && sleep 0.5' >/dev/null
+}
+
+# iperf FROM ADDRESS OPTION...: one run from a guest; the result in ${T}/iperf.json.
+iperf() {
+	local from=$1 address=$2
+	shift 2
+	vm_exec "$from" "iperf3 -J -c $address --connect-timeout 5000 $* 2>/dev/null | sed -n '/^{/,\$p'" 60 >"$T/iperf.json" &&
+		[[ $(iperf_result '.error // ""') == '' ]] ||
+		fail "iperf3 from $from to $address ($*): $(jq -r '.error // "no result"' "$T/iperf.json" 2>/dev/null)"
+}
+
+# iperf_result JQ: a figure of the last run.
+iperf_result() { jq -r "$1" "$T/iperf.json"; }
+
+# guest_counter NAME COUNTER: of its eth0, such as rx_bytes.
+guest_counter() { vm_exec "$1" "cat /sys/class/net/eth0/statistics/$2"; }
+
+# guest_bad_checksums NAME: how many TCP and UDP packets its kernel refused for their checksums.
+guest_bad_checksums() {
+	vm_exec "$1" "cat /proc/net/snmp /proc/net/snmp6" |
+		awk '/^(Tcp|Udp):/ { if (!($1 in names)) { names[$1] = $0; next }
+				n = split(names[$1], name)
+				for (i = 2; i <= n; i++) if (name[i] == "InCsumErrors") sum += $i }
+			/^(Udp6|Icmp6)InCsumErrors/ { sum += $2 } END { print sum + 0 }'
+}
+
+# no_drops REASON...: no port has dropped a frame for these reasons.
+no_drops() {
+	local reason
+	for reason; do
+		check "map(.drops.$reason // 0) | add == 0" stats show
+	done
+}
+
+# ping_run NAME ADDRESS COUNT: starts a ping of about 50 a second in the guest that goes on while the
+# test does something; ping_outage waits for its end.
+ping_run() {
+	vm_exec "$1" "rm -f /run/ping; (cat /proc/uptime; ping -i 0.02 -W 1 -c $3 $2; cat /proc/uptime; echo over) >/run/ping 2>&1 &" >/dev/null
+}
+
+# ping_outage NAME: waits for the ping's end; the longest run of lost replies, in milliseconds, in
+# OUTAGE, replies that came twice in DOUBLED.
+ping_outage() {
+	wait_until 60 vm_exec "$1" 'grep -q ^over /run/ping'
+	read -r OUTAGE DOUBLED < <(vm_exec "$1" 'cat /run/ping' | awk '
+		/^[0-9.]+ [0-9.]+$/ { if (start) seconds = $1 - start; else start = $1 }
+		/DUP!/ { doubled++; next }
+		match($0, /seq=[0-9]+/) { seq = substr($0, RSTART + 4, RLENGTH - 4) + 0
+			if (seen && seq - last - 1 > gap) gap = seq - last - 1
+			last = seq; seen = 1 }
+		/packets transmitted/ { sent = $1
+			if (!seen) gap = sent; else if (sent - 1 - last > gap) gap = sent - 1 - last }
+		END { printf "%d %d\n", gap * seconds * 1000 / sent, doubled }')
+}
