@@ -2,11 +2,17 @@
 // What all port types share: finding the type, the embedded part, who is woken by a receive queue.
 #include "dataplane/port/port.h"
 
+#include "dataplane/port/rcu.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
+
+#ifdef RCU_TSAN
+char rcu_order;
+#endif
 
 int port_new(const struct port_config *config, const struct port_upcalls *up, struct port **out,
 	struct error *err)

@@ -19,8 +19,9 @@
 #ifdef RCU_TSAN
 void __tsan_acquire(void *addr);
 void __tsan_release(void *addr);
-#define RCU_RELEASE() __tsan_release(&urcu_qsbr_gp)
-#define RCU_ACQUIRE() __tsan_acquire(&urcu_qsbr_gp)
+extern char rcu_order; // stands for the order that grace periods make; in port.c
+#define RCU_RELEASE() __tsan_release(&rcu_order)
+#define RCU_ACQUIRE() __tsan_acquire(&rcu_order)
 #else
 #define RCU_RELEASE() ((void)0)
 #define RCU_ACQUIRE() ((void)0)

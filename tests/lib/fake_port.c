@@ -19,6 +19,9 @@ struct fake_queue {
 	uint32_t room, late_room;
 	int kick;
 	struct fake_calls calls;
+	// Outside the lock: workers must exclude each other in tx and notify of one queue.
+	uint32_t in_tx;
+	uint64_t n_tx;
 };
 
 struct fake_port {
@@ -248,6 +251,17 @@ static void take(struct fake_port *p, unsigned q, const struct frame *f)
 	}
 }
 
+static void enter_tx(struct fake_queue *fq)
+{
+	assert(__atomic_exchange_n(&fq->in_tx, 1, __ATOMIC_RELAXED) == 0);
+	fq->n_tx++; // a race for ThreadSanitizer to see
+}
+
+static void leave_tx(struct fake_queue *fq)
+{
+	__atomic_store_n(&fq->in_tx, 0, __ATOMIC_RELAXED);
+}
+
 static uint32_t fake_tx(struct port *port, unsigned q, const struct frame *f, const uint8_t *list,
 	uint32_t n, struct port_stats *st)
 {
@@ -255,6 +269,7 @@ static uint32_t fake_tx(struct port *port, unsigned q, const struct frame *f, co
 	struct fake_queue *fq = &p->q[q];
 	uint32_t done;
 
+	enter_tx(fq);
 	pthread_mutex_lock(&p->lock);
 	fq->calls.tx++;
 	assert(n > 0 && n <= FRAME_BURST);
@@ -272,6 +287,7 @@ static uint32_t fake_tx(struct port *port, unsigned q, const struct frame *f, co
 	pthread_cond_broadcast(&p->received);
 	pthread_mutex_unlock(&p->lock);
 	st->tx_bursts++;
+	leave_tx(fq);
 	return done;
 }
 
@@ -279,12 +295,16 @@ static void fake_notify(struct port *port, unsigned q, unsigned dirs, struct por
 {
 	struct fake_port *p = fake(port);
 
+	if (dirs & PORT_TX)
+		enter_tx(&p->q[q]);
 	pthread_mutex_lock(&p->lock);
 	assert(dirs && !(dirs & ~(unsigned)(PORT_RX | PORT_TX)));
 	p->q[q].calls.notify_rx += !!(dirs & PORT_RX);
 	p->q[q].calls.notify_tx += !!(dirs & PORT_TX);
 	pthread_mutex_unlock(&p->lock);
 	st->notified++;
+	if (dirs & PORT_TX)
+		leave_tx(&p->q[q]);
 }
 
 static bool fake_arm(struct port *port, unsigned q)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The switch from outside, with running workers: ports, events, addresses, capture, sleep.
+// The switch from outside, with running workers: ports, events, addresses, capture.
 #include "dataplane/switch/switch.h"
 
 #include "tests/lib/fake_port.h"
@@ -725,74 +725,6 @@ static void ports_describe_themselves(void **state)
 	switch_free(sw);
 }
 
-// --- Sleep ---
-
-static bool asleep(struct sw *sw)
-{
-	struct switch_worker w;
-
-	assert_int_equal(switch_worker_get(sw, 0, &w), 0);
-	return w.asleep;
-}
-
-static void an_idle_worker_sleeps_until_it_is_kicked(void **state)
-{
-	struct sw *sw = new_switch(1);
-	struct port *a = add_named(sw, "a"), *b = add_named(sw, "b");
-	struct switch_worker before, after;
-	struct port_stats st;
-
-	for (unsigned i = 0; i < 20; i++) {
-		WAIT_FOR(asleep(sw));
-		assert_true(fake_calls(a, 0).armed);
-		send(a, 1, 2);
-		assert_true(fake_wait(b, i + 1));
-	}
-	port_stats_sum(a, &st);
-	assert_true(st.kicks >= 20);
-	// Asleep it does nothing at all, however many guests there are.
-	WAIT_FOR(asleep(sw));
-	switch_worker_get(sw, 0, &before);
-	nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
-	switch_worker_get(sw, 0, &after);
-	assert_int_equal(before.passes, after.passes);
-	assert_true(after.sleeps >= 20);
-	assert_int_equal(after.frames, 20);
-	assert_true(after.busy_passes >= 1);
-	assert_true(after.busy_cycles > 0);
-	switch_free(sw);
-}
-
-static void a_sleeping_worker_sees_a_new_port(void **state)
-{
-	struct sw *sw = new_switch(1);
-
-	for (unsigned i = 0; i < 20; i++) {
-		WAIT_FOR(asleep(sw));
-		struct port *a = add_named(sw, "a"), *b = add_named(sw, "b");
-		send(a, 1, 2);
-		assert_true(fake_wait(b, 1));
-		assert_int_equal(switch_port_del(sw, "a", NULL), 0);
-		assert_int_equal(switch_port_del(sw, "b", NULL), 0);
-	}
-	switch_free(sw);
-}
-
-static void a_polling_worker_does_not_sleep(void **state)
-{
-	struct switch_config config = {.n_workers = 1, .cores = {-1}, .idle_poll = true};
-	struct switch_worker w;
-	struct sw *sw;
-
-	assert_int_equal(switch_new(&config, &sw, NULL), 0);
-	add_named(sw, "a");
-	WAIT_FOR((switch_worker_get(sw, 0, &w), w.passes > 100000));
-	assert_int_equal(w.sleeps, 0);
-	assert_true(w.idle_cycles > 0);
-	assert_true(w.cpu_ns > 0);
-	switch_free(sw);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -819,9 +751,6 @@ int main(void)
 		cmocka_unit_test(a_forged_announcement_is_refused),
 		cmocka_unit_test(a_port_is_captured),
 		cmocka_unit_test(ports_describe_themselves),
-		cmocka_unit_test(an_idle_worker_sleeps_until_it_is_kicked),
-		cmocka_unit_test(a_sleeping_worker_sees_a_new_port),
-		cmocka_unit_test(a_polling_worker_does_not_sleep),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Workers: several at once with shared destinations, moves under load, and sleep.
+//
+// Senders are threads of the test, ports are in memory, and each receiver checks that the numbers
+// of every flow only grow: nothing is doubled or overtaken. Built with -Db_sanitize=thread this is
+// the test for races.
+#include "dataplane/switch/worker.h"
+
+#include "dataplane/switch/switch.h"
+#include "tests/lib/fake_port.h"
+
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+const struct port_ops *const port_types[] = {&fake_port_ops, NULL};
+
+#define N_SENDERS 4
+#define N_QUEUES  2
+#define BACKLOG   512u
+
+static struct sw *new_switch(uint32_t n_workers)
+{
+	struct switch_config config = {.n_workers = n_workers};
+	struct sw *sw = NULL;
+
+	for (uint32_t i = 0; i < n_workers; i++)
+		config.cores[i] = -1;
+	assert_int_equal(switch_new(&config, &sw, NULL), 0);
+	return sw;
+}
+
+static struct port *add(struct sw *sw, const char *name, uint32_t queues)
+{
+	struct switch_port_config c = {
+		.port = {.type = "fake", .queues = queues}, .vlan.access = 1};
+
+	snprintf(c.port.name, sizeof(c.port.name), "%s", name);
+	assert_int_equal(switch_port_add(sw, &c, NULL), 0);
+	return fake_find(name);
+}
+
+// A sender: a port whose queues each carry a flow of their own to the receivers in turn.
+struct sender {
+	struct port *port;
+	uint8_t id;
+	uint32_t frames; // to send on each queue
+	uint32_t n_to;   // receivers: stations 0xf0, 0xf1, ...
+	pthread_t thread;
+};
+
+static void frame_make(
+	uint8_t *f, uint8_t from, uint8_t from_q, uint8_t to, uint32_t flow, uint32_t seq)
+{
+	memset(f, 0, 64);
+	memcpy(f, (uint8_t[]){2, 0, 0, 0, 0, to, 2, 0, 0, 0, from_q, from, 0x88, 0xb5}, 14);
+	memcpy(f + 14, &seq, 4);
+	memcpy(f + 18, &flow, 4);
+}
+
+static void *send_all(void *arg)
+{
+	struct sender *s = arg;
+	uint8_t f[64];
+
+	for (uint32_t i = 0; i < s->frames; i++) {
+		while (fake_backlog(s->port) > BACKLOG)
+			sched_yield();
+		for (uint8_t q = 0; q < N_QUEUES; q++) {
+			frame_make(f, s->id, q, (uint8_t)(0xf0 + i % s->n_to), s->id * N_QUEUES + q,
+				i + 1);
+			fake_send(s->port, q, f, sizeof(f));
+		}
+	}
+	return NULL;
+}
+
+static void learn_receivers(struct sw *sw, struct port *const *to, uint32_t n)
+{
+	uint8_t f[64];
+	uint32_t have, max;
+
+	for (uint8_t i = 0; i < n; i++) {
+		frame_make(f, (uint8_t)(0xf0 + i), 0, 0xee, 255, 1 + i);
+		fake_send(to[i], 0, f, sizeof(f));
+	}
+	do {
+		switch_fdb_size(sw, &have, &max);
+		sched_yield();
+	} while (have < n);
+}
+
+static uint64_t received(struct port *const *to, uint32_t n)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		sum += fake_n_received(to[i]);
+	return sum;
+}
+
+struct load {
+	struct sw *sw;
+	struct sender s[N_SENDERS];
+	struct port *to[2];
+};
+
+static void load_start(struct load *l, uint32_t n_workers, uint32_t frames)
+{
+	char name[16];
+
+	memset(l, 0, sizeof(*l));
+	l->sw = new_switch(n_workers);
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(name, sizeof(name), "to%u", i);
+		l->to[i] = add(l->sw, name, N_QUEUES);
+		fake_set_forgetful(l->to[i], true);
+	}
+	learn_receivers(l->sw, l->to, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		fake_forget(l->to[i]);
+		fake_check_order(l->to[i]);
+	}
+	for (uint8_t i = 0; i < N_SENDERS; i++) {
+		snprintf(name, sizeof(name), "from%u", i);
+		l->s[i] = (struct sender){.port = add(l->sw, name, N_QUEUES),
+			.id = (uint8_t)(i + 1),
+			.frames = frames,
+			.n_to = 2};
+		fake_set_forgetful(l->s[i].port, true);
+	}
+	for (unsigned i = 0; i < N_SENDERS; i++)
+		assert_int_equal(pthread_create(&l->s[i].thread, NULL, send_all, &l->s[i]), 0);
+}
+
+static void load_end(struct load *l)
+{
+	const uint64_t want = (uint64_t)N_SENDERS * N_QUEUES * l->s[0].frames;
+
+	for (unsigned i = 0; i < N_SENDERS; i++)
+		pthread_join(l->s[i].thread, NULL);
+	for (unsigned tries = 0; received(l->to, 2) < want && tries < 10000; tries++)
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	assert_int_equal(received(l->to, 2), want);
+	switch_free(l->sw);
+}
+
+static void workers_share_destinations(void **state)
+{
+	struct load l;
+
+	load_start(&l, 3, 5000);
+	load_end(&l);
+}
+
+// Queues change hands, ports come and go, addresses are flushed and read, captures start and stop:
+// every frame arrives once and in order.
+static void nothing_is_lost_while_everything_changes(void **state)
+{
+	struct load l;
+	struct switch_event ev;
+	struct switch_worker w;
+	struct switch_port p;
+
+	load_start(&l, 2, 3000);
+	for (unsigned i = 0; i < 60; i++) {
+		char name[16];
+		snprintf(name, sizeof(name), "from%u", i % N_SENDERS);
+		assert_int_equal(
+			switch_port_assign(l.sw, name, i / 4 % N_QUEUES, (i + i / 8) % 2, NULL), 0);
+		struct port *extra = add(l.sw, "extra", 1);
+		fake_set_forgetful(extra, true);
+		assert_int_equal(switch_port_find(l.sw, name, &p), 0);
+		assert_int_equal(switch_worker_get(l.sw, i % 2, &w), 0);
+		switch_fdb_flush(l.sw, name, 0);
+		assert_int_equal(switch_capture_start(l.sw, "to0", CAPTURE_TX, 60, NULL), 0);
+		switch_tick(l.sw);
+		while (switch_event_next(l.sw, &ev))
+			;
+		assert_int_equal(switch_capture_stop(l.sw, "to0", NULL), 0);
+		assert_int_equal(switch_port_del(l.sw, "extra", NULL), 0);
+	}
+	load_end(&l);
+}
+
+// Two ports send as the same station: it moves to and fro between workers.
+static void an_address_that_two_claim(void **state)
+{
+	struct sw *sw = new_switch(2);
+	struct port *a = add(sw, "a", 1), *b = add(sw, "b", 1), *c = add(sw, "c", 1);
+	struct switch_event ev;
+	uint8_t f[64];
+
+	fake_set_forgetful(a, true);
+	fake_set_forgetful(b, true);
+	fake_set_forgetful(c, true);
+	for (uint32_t i = 0; i < 2000; i++) {
+		frame_make(f, 1, 0, 1, 0, i);
+		fake_send(a, 0, f, sizeof(f));
+		fake_send(b, 0, f, sizeof(f));
+		frame_make(f, 3, 0, 1, 0, i);
+		fake_send(c, 0, f, sizeof(f));
+		while (fake_backlog(a) + fake_backlog(b) + fake_backlog(c) > BACKLOG)
+			sched_yield();
+		if (i % 64 == 0)
+			while (switch_event_next(sw, &ev))
+				;
+	}
+	while (fake_backlog(a) + fake_backlog(b) + fake_backlog(c))
+		sched_yield();
+	struct switch_port pa, pb, pc;
+	assert_int_equal(switch_port_find(sw, "a", &pa), 0);
+	assert_int_equal(switch_port_find(sw, "b", &pb), 0);
+	assert_int_equal(switch_port_find(sw, "c", &pc), 0);
+	assert_true(pa.stats.tx_frames + pb.stats.tx_frames >= 1000);
+	switch_free(sw);
+}
+
+static void a_worker_has_a_name_and_no_signals(void **state)
+{
+	struct sw *sw = new_switch(2);
+	char path[64], name[32] = "";
+	unsigned found = 0;
+
+	// Both are among this process' threads.
+	for (int tid = getpid(); tid < getpid() + 2000 && found < 2; tid++) {
+		snprintf(path, sizeof(path), "/proc/self/task/%d/comm", tid);
+		FILE *f = fopen(path, "r");
+		if (!f)
+			continue;
+		if (fgets(name, sizeof(name), f) && strncmp(name, "weft-worker-", 12) == 0) {
+			unsigned long long blocked = 0;
+			char line[128];
+			snprintf(path, sizeof(path), "/proc/self/task/%d/status", tid);
+			FILE *st = fopen(path, "r");
+			while (st && fgets(line, sizeof(line), st))
+				sscanf(line, "SigBlk: %llx", &blocked);
+			if (st)
+				fclose(st);
+			assert_true(blocked >> (SIGTERM - 1) & 1);
+			assert_true(blocked >> (SIGUSR1 - 1) & 1);
+			found++;
+		}
+		fclose(f);
+	}
+	assert_int_equal(found, 2);
+	switch_free(sw);
+}
+
+// --- Sleep ---
+
+// Waits until `cond` holds; fails after ten seconds.
+#define WAIT_FOR(cond)                                                           \
+	do {                                                                     \
+		for (unsigned tries = 0; !(cond); tries++) {                     \
+			assert_true(tries < 10000);                              \
+			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); \
+		}                                                                \
+	} while (0)
+
+static void send_one(struct port *port)
+{
+	uint8_t f[64];
+
+	frame_make(f, 1, 0, 2, 0, 0);
+	fake_send(port, 0, f, sizeof(f));
+}
+
+static bool asleep(struct sw *sw)
+{
+	struct switch_worker w;
+
+	assert_int_equal(switch_worker_get(sw, 0, &w), 0);
+	return w.asleep;
+}
+
+static void an_idle_worker_sleeps_until_it_is_kicked(void **state)
+{
+	struct sw *sw = new_switch(1);
+	struct port *a = add(sw, "a", 1), *b = add(sw, "b", 1);
+	struct switch_worker before, after;
+	struct port_stats st;
+
+	for (unsigned i = 0; i < 20; i++) {
+		WAIT_FOR(asleep(sw));
+		assert_true(fake_calls(a, 0).armed);
+		send_one(a);
+		assert_true(fake_wait(b, i + 1));
+	}
+	port_stats_sum(a, &st);
+	assert_true(st.kicks >= 20);
+	// Asleep it does nothing at all, however many guests there are.
+	WAIT_FOR(asleep(sw));
+	switch_worker_get(sw, 0, &before);
+	nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+	switch_worker_get(sw, 0, &after);
+	assert_int_equal(before.passes, after.passes);
+	assert_true(after.sleeps >= 20);
+	assert_int_equal(after.frames, 20);
+	assert_true(after.busy_passes >= 1);
+	assert_true(after.busy_cycles > 0);
+	switch_free(sw);
+}
+
+static void a_sleeping_worker_sees_a_new_port(void **state)
+{
+	struct sw *sw = new_switch(1);
+
+	for (unsigned i = 0; i < 20; i++) {
+		WAIT_FOR(asleep(sw));
+		struct port *a = add(sw, "a", 1), *b = add(sw, "b", 1);
+		send_one(a);
+		assert_true(fake_wait(b, 1));
+		assert_int_equal(switch_port_del(sw, "a", NULL), 0);
+		assert_int_equal(switch_port_del(sw, "b", NULL), 0);
+	}
+	switch_free(sw);
+}
+
+static void a_polling_worker_does_not_sleep(void **state)
+{
+	struct switch_config config = {.n_workers = 1, .cores = {-1}, .idle_poll = true};
+	struct switch_worker w;
+	struct sw *sw;
+
+	assert_int_equal(switch_new(&config, &sw, NULL), 0);
+	add(sw, "a", 1);
+	WAIT_FOR((switch_worker_get(sw, 0, &w), w.passes > 100000));
+	assert_int_equal(w.sleeps, 0);
+	assert_true(w.idle_cycles > 0);
+	assert_true(w.cpu_ns > 0);
+	switch_free(sw);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(workers_share_destinations),
+		cmocka_unit_test(nothing_is_lost_while_everything_changes),
+		cmocka_unit_test(an_address_that_two_claim),
+		cmocka_unit_test(a_worker_has_a_name_and_no_signals),
+		cmocka_unit_test(an_idle_worker_sleeps_until_it_is_kicked),
+		cmocka_unit_test(a_sleeping_worker_sees_a_new_port),
+		cmocka_unit_test(a_polling_worker_does_not_sleep),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
