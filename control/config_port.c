@@ -183,10 +183,8 @@ static int convert_vlan(const struct convert *v, struct vlan_config *out)
 		return wrong(v, "vlan.native", "only for a trunk: give trunk: too");
 	if (c->access)
 		out->access = (uint16_t)c->access;
-	if (!c->trunk)
-		return 0;
 	if (!c->n_trunk)
-		return wrong(v, "vlan.trunk", "the list is empty");
+		return 0;
 	out->is_trunk = true;
 	out->access = 0;
 	out->native = (uint16_t)c->native;

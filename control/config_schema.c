@@ -167,7 +167,7 @@ const struct conf_key conf_keys[] = {
 	{"ports.mtu", NULL, "longest packet; default 1500, or what the device has", "1500", 68, 65535},
 	{"ports.vlan", NULL, "VLANs; default: untagged frames, in VLAN 1", NULL},
 	{"ports.vlan.access", NULL, "the one VLAN of an access port, untagged on the port", "10", 1, 4094},
-	{"ports.vlan.trunk", NULL, "tagged VLANs of a trunk: numbers, ranges, or all", "[10, 20-30]"},
+	{"ports.vlan.trunk", NULL, "tagged VLANs of a trunk: numbers, ranges, or all", "[10, 20-30]", 1, 4094},
 	{"ports.vlan.native", NULL, "VLAN of a trunk's untagged frames; default: they are dropped", "1", 1, 4094},
 	{"ports.policy", NULL, "who may send what, how fast; default: anything", NULL},
 	{"ports.policy.macs", NULL, "source addresses allowed", "[52:54:00:00:00:01]"},

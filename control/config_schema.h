@@ -93,7 +93,7 @@ struct conf_key {
 	const char *types;   // ports: the types of port that have the key; NULL: all
 	const char *help;    // one line
 	const char *example; // a value
-	uint64_t min, max;   // of numbers; max 0: no limits
+	uint64_t min, max;   // of numbers (of lists: entries at least); max 0: no limits
 };
 extern const struct conf_key conf_keys[];
 extern const unsigned conf_n_keys;

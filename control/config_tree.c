@@ -171,6 +171,9 @@ static int walk_list(struct walk *w, yaml_node_t *node, const struct cyaml_schem
 	size_t n = node->data.sequence.items.top - node->data.sequence.items.start;
 	if (n > max)
 		return wrong(w, node, at, "at most %u entries, not %zu", max, n);
+	const struct conf_key *k = conf_key_find(at->key);
+	if (n == 0 && k && k->min)
+		return wrong(w, node, at, "the list is empty");
 	json_t *list = json_array();
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		json_t *value = NULL;

@@ -439,6 +439,9 @@ void fake_switch_learn(struct sw *sw, const char *port, const uint8_t mac[6], ui
 	switch_fdb_add(sw, mac, vid, port, NULL);
 	entry(sw, mac, vid)->is_static = false;
 	post(sw, EVENT_FDB_LEARNT, port, "");
+	struct switch_event *ev = &sw->events[(sw->first + sw->n_events - 1) % EVENTS_MAX];
+	memcpy(ev->mac, mac, 6);
+	ev->vid = vid;
 }
 
 struct port_stats *fake_switch_stats(struct sw *sw, const char *port)

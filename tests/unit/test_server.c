@@ -1,0 +1,619 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The API's server with the clients it may meet: polite, silent, slow, huge, malformed, too many.
+#include "control/server.h"
+
+#include "control/client.h"
+#include "control/daemon.h"
+#include "control/events.h"
+#include "tests/lib/fake_switch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char dir[32], path[64];
+static struct daemon d;
+
+static void turn(void)
+{
+	event_base_loop(d.base, EVLOOP_NONBLOCK);
+}
+
+static int setup(void **state)
+{
+	static const char text[] = "ports:\n"
+				   "- {name: vm1, type: vhost-user, socket: /tmp/weft-vm1.sock}\n"
+				   "- {name: nic, type: af-xdp, device: nosuch0}\n";
+	struct config_error cerr;
+	struct config *config;
+	struct error err;
+	struct rlimit lim;
+
+	signal(SIGPIPE, SIG_IGN); // as main does
+	getrlimit(RLIMIT_NOFILE, &lim);
+	lim.rlim_cur = lim.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &lim);
+	strcpy(dir, "/tmp/weft-srv-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/api.sock", dir);
+	d = (struct daemon){.config_path = "/tmp/weft-none.yaml"};
+	assert_int_equal(config_parse(text, sizeof(text) - 1, &config, &cerr), 0);
+	assert_int_equal(server_new(path, &d.server, &err), 0);
+	assert_int_equal(server_rights(d.server, "", "", &err), 0);
+	d.base = event_base_new();
+	assert_int_equal(switch_new(&config->sw, &d.sw, &err), 0);
+	assert_int_equal(daemon_start(&d, config, &err), 0);
+	assert_int_equal(server_start(d.server, &d), 0);
+	config_free(config);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	server_free(d.server);
+	d.server = NULL;
+	daemon_stop(&d);
+	switch_free(d.sw);
+	event_base_free(d.base);
+	return rmdir(dir); // socket and lock are gone
+}
+
+static int dial(void)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	strcpy(addr.sun_path, path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	turn();
+	return fd;
+}
+
+// Sends all of it, letting the server run when the socket is full. False: it was closed.
+static bool say(int fd, const char *text, size_t len)
+{
+	while (len) {
+		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
+		if (n < 0 && errno != EAGAIN)
+			return false;
+		if (n > 0) {
+			text += n;
+			len -= n;
+		}
+		turn();
+	}
+	return true;
+}
+
+// The next line, or NULL: nothing comes any more (*closed tells why).
+static char *hear(int fd, bool *closed)
+{
+	static char line[1 << 20];
+	size_t n = 0;
+
+	*closed = false;
+	for (int quiet = 0; quiet < 50 && n < sizeof(line) - 1;) {
+		ssize_t got = read(fd, line + n, 1);
+		if (got == 0) {
+			*closed = true;
+			return NULL;
+		}
+		if (got < 0) {
+			turn();
+			quiet++;
+			continue;
+		}
+		quiet = 0;
+		if (line[n++] == '\n') {
+			line[n] = 0;
+			return line;
+		}
+	}
+	return NULL;
+}
+
+static json_t *ask(int fd, const char *method, const char *params)
+{
+	char request[4096];
+	bool closed;
+
+	snprintf(request, sizeof(request),
+		"{\"jsonrpc\": \"2.0\", \"id\": 7, \"method\": \"%s\", \"params\": %s}\n", method,
+		params);
+	assert_true(say(fd, request, strlen(request)));
+	char *line = hear(fd, &closed);
+	assert_non_null(line);
+	json_t *json = json_loads(line, 0, NULL);
+	assert_non_null(json);
+	assert_int_equal(json_integer_value(json_object_get(json, "id")), 7);
+	return json;
+}
+
+static int code_of(const json_t *answer)
+{
+	return (int)json_integer_value(json_object_get(json_object_get(answer, "error"), "code"));
+}
+
+static const char *message_of(const json_t *answer)
+{
+	return json_string_value(json_object_get(json_object_get(answer, "error"), "message"));
+}
+
+static void answers(void **state)
+{
+	int fd = dial();
+	json_t *a = ask(fd, "port.show", "{}");
+	const json_t *list = json_object_get(a, "result");
+
+	assert_int_equal(json_array_size(list), 2);
+	assert_string_equal(
+		json_string_value(json_object_get(json_array_get(list, 0), "state")), "down");
+	assert_string_equal(
+		json_string_value(json_object_get(json_array_get(list, 1), "state")), "failed");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(list, 1), "why")),
+		"device: there is no interface 'nosuch0'; see ip link");
+	json_decref(a);
+	close(fd);
+}
+
+static void refuses_with_a_sentence_and_the_key(void **state)
+{
+	static const struct {
+		const char *method, *params;
+		int code;
+		const char *key, *words;
+	} cases[] = {
+		{"port.shwo", "{}", -32601, NULL, "did you mean 'port.show'"},
+		{"port.show", "{\"name\": 3}", -32602, "name", "port name"},
+		{"port.show", "{\"nam\": \"x\"}", -32602, "nam", "did you mean 'name'"},
+		{"port.show", "{\"name\": \"vm01\"}", 1, "name", "did you mean 'vm1'"},
+		{"port.add", "{\"name\": \"x\"}", -32602, "type", "missing"},
+		{"port.add", "{\"name\": \"x\", \"type\": \"tap\"}", -32602, "device", "missing"},
+		{"port.add", "{\"name\": \"vm1\", \"type\": \"tap\", \"device\": \"t\"}", 2, "name",
+			"already"},
+		{"port.add", "{\"name\": \"x\", \"type\": \"tap\", \"device\": \"nosuch1\"}", 4,
+			"device", "no interface"},
+		{"port.add",
+			"{\"name\": \"x\", \"type\": \"tap\", \"device\": \"t\", \"vlan\": "
+			"{\"acess\": 1}}",
+			-32602, "vlan.acess", "did you mean 'access'"},
+		{"port.add",
+			"{\"name\": \"x\", \"type\": \"vhost-user\", \"socket\": "
+			"\"/tmp/weft-vm1.sock\"}",
+			2, "socket", "vm1 has"},
+		{"port.set", "{\"name\": \"vm1\", \"queues\": 99}", -32602, "queues", "1 to 16"},
+		{"port.del", "{\"name\": \"vm2\"}", 1, "name", "did you mean 'vm1'"},
+		{"fdb.show", "{\"vlan\": 4095}", -32602, "vlan", "VLAN"},
+		{"fdb.add", "{\"mac\": \"ff:ff:ff:ff:ff:ff\", \"port\": \"vm1\"}", -32602, "mac",
+			"no machine"},
+		{"fdb.add", "{\"mac\": \"x\", \"port\": \"vm1\"}", -32602, "mac", "MAC"},
+		{"fdb.del", "{\"mac\": \"52:54:00:00:00:09\"}", 1, "mac", "not known"},
+		{"worker.set", "{\"port\": \"vm1\", \"queue\": 4, \"worker\": 0}", -32602, "queue",
+			"last is 0"},
+		{"worker.set", "{\"port\": \"vm1\", \"queue\": 0, \"worker\": 9}", -32602, "worker",
+			"no worker 9"},
+		{"worker.set", "{\"port\": \"nic\", \"queue\": 0, \"worker\": 0}", 4, "port",
+			"not open"},
+		{"config.check", "{\"text\": \"ports:\\n- {name: a}\"}", -32602, "ports[0].type",
+			"missing"},
+		{"config.set", "{\"fdb\": {\"age\": 0}}", -32602, "fdb.age", "1 to"},
+		{"config.set", "{\"metrics\": {\"listen\": \"nowhere\"}}", -32602, "metrics.listen",
+			"ADDRESS:PORT"},
+		{"config.set", "{\"workes\": []}", -32602, "workes", "did you mean 'workers'"},
+		{"monitor.subscribe", "{\"events\": [\"link-upp\"]}", -32602, "events",
+			"did you mean 'link-up'"},
+		{"monitor.subscribe", "{\"events\": [7]}", -32602, "events", "unknown event"},
+		{"capture.start", "{\"port\": \"vm1\", \"dir\": \"up\"}", -32602, "dir",
+			"rx, tx, both"},
+		{"capture.start", "{\"port\": \"vm11\"}", 1, "name", "did you mean 'vm1'"},
+		{"config.reload", "{}", 1, NULL, "cannot read it"},
+	};
+	int fd = dial();
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *a = ask(fd, cases[i].method, cases[i].params);
+		const char *key = json_string_value(json_object_get(
+			json_object_get(json_object_get(a, "error"), "data"), "key"));
+		if (!message_of(a) || code_of(a) != cases[i].code ||
+			!strstr(message_of(a), cases[i].words))
+			print_error("%s %s -> %s\n", cases[i].method, cases[i].params,
+				json_dumps(a, JSON_COMPACT));
+		assert_non_null(message_of(a));
+		assert_int_equal(code_of(a), cases[i].code);
+		assert_non_null(strstr(message_of(a), cases[i].words));
+		if (cases[i].key)
+			assert_string_equal(key, cases[i].key);
+		else
+			assert_null(key);
+		json_decref(a);
+	}
+	assert_int_equal(running_n_ports(d.running), 2);
+	close(fd);
+}
+
+static void malformed_requests_are_answered_then_cut_off(void **state)
+{
+	static const char *const bad[] = {"garbage\n", "[]\n", "{}\n", "{\"jsonrpc\": \"2.0\"}\n",
+		"{\"jsonrpc\": \"1.0\", \"method\": \"port.show\", \"id\": 1}\n",
+		"{\"jsonrpc\": \"2.0\", \"method\": \"port.show\", \"id\": [1]}\n",
+		"{\"jsonrpc\": \"2.0\", \"method\": \"port.show\", \"id\": 1, \"params\": [1]}\n",
+		"\x80\xff\n"};
+	int fd = dial();
+	bool closed;
+
+	assert_int_equal(sizeof(bad) / sizeof(bad[0]), CLIENT_GARBAGE);
+	for (unsigned i = 0; i < CLIENT_GARBAGE; i++) {
+		assert_true(say(fd, bad[i], strlen(bad[i])));
+		char *line = hear(fd, &closed);
+		assert_non_null(line);
+		json_t *a = json_loads(line, 0, NULL);
+		assert_true(code_of(a) <= -32600);
+		json_decref(a);
+	}
+	assert_null(hear(fd, &closed));
+	assert_true(closed);
+	close(fd);
+	turn();
+	assert_int_equal(server_n_clients(d.server), 0);
+}
+
+static void a_notification_has_no_answer(void **state)
+{
+	static const char text[] = "\n{\"jsonrpc\": \"2.0\", \"method\": \"version.show\"}\n";
+	int fd = dial();
+	bool closed;
+
+	say(fd, text, strlen(text));
+	assert_null(hear(fd, &closed));
+	assert_false(closed);
+	json_decref(ask(fd, "version.show", "{}"));
+	close(fd);
+}
+
+static void a_line_without_end_is_cut_off(void **state)
+{
+	char *junk = malloc(1 << 16);
+	int fd = dial();
+	size_t sent = 0;
+	bool closed;
+
+	memset(junk, 'x', 1 << 16);
+	while (sent < 4 * CLIENT_LINE_MAX && say(fd, junk, 1 << 16))
+		sent += 1 << 16;
+	assert_true(sent < 4 * CLIENT_LINE_MAX);
+	char *line = hear(fd, &closed);
+	// What we sent after the end may have made the kernel drop the answer.
+	if (line)
+		assert_non_null(strstr(line, "at most"));
+	for (int i = 0; i < 10 && server_n_clients(d.server); i++)
+		turn();
+	assert_int_equal(server_n_clients(d.server), 0);
+	free(junk);
+	close(fd);
+}
+
+static void half_a_request_and_goodbye(void **state)
+{
+	for (int i = 0; i < 100; i++) {
+		int fd = dial();
+		say(fd, "{\"jsonrpc\"", 10);
+		close(fd);
+		turn();
+	}
+	turn();
+	assert_int_equal(server_n_clients(d.server), 0);
+}
+
+// A thousand and more clients that say nothing: the newest still gets its answer.
+static void idle_clients_make_room(void **state)
+{
+	enum { N = SERVER_CLIENTS_MAX + 50 };
+	int fds[N];
+
+	for (int i = 0; i < N; i++)
+		fds[i] = dial();
+	turn();
+	assert_int_equal(server_n_clients(d.server), SERVER_CLIENTS_MAX);
+	int fd = dial();
+	json_decref(ask(fd, "version.show", "{}"));
+	close(fd);
+	// The first ones were told to go, not the last.
+	char c;
+	assert_int_equal(read(fds[0], &c, 1), 0);
+	assert_true(read(fds[N - 1], &c, 1) < 0);
+	for (int i = 0; i < N; i++)
+		close(fds[i]);
+	for (int i = 0; i < 100 && server_n_clients(d.server); i++)
+		turn();
+	assert_int_equal(server_n_clients(d.server), 0);
+}
+
+// Requests without reading answers: the server stops reading, and its memory stays bounded.
+static void a_client_that_never_reads_is_bounded(void **state)
+{
+	static const char text[] = "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"api.show\"}\n";
+	int fd = dial(), other = dial();
+	size_t most = 0, at = 0;
+
+	for (int i = 0; i < 20000; i++) {
+		ssize_t n = send(fd, text + at, sizeof(text) - 1 - at, MSG_NOSIGNAL);
+		if (n < 0)
+			assert_int_equal(errno, EAGAIN);
+		else
+			at = (at + n) % (sizeof(text) - 1);
+		turn();
+		if (*server_out_bytes(d.server) > most)
+			most = *server_out_bytes(d.server);
+	}
+	assert_true(most > 0);
+	assert_true(most < 2 * CLIENT_OUT_HIGH);
+	json_decref(ask(other, "version.show", "{}"));
+	close(other);
+	close(fd);
+	for (int i = 0; i < 10; i++)
+		turn();
+	assert_int_equal(server_n_clients(d.server), 0);
+	assert_int_equal(*server_out_bytes(d.server), 0);
+}
+
+// All the answers are there once it does read.
+static void a_slow_reader_gets_every_answer(void **state)
+{
+	static const char text[] = "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"api.show\"}\n";
+	int fd = dial(), n = 0;
+	bool closed;
+
+	for (int i = 0; i < 60; i++)
+		assert_true(send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL) == sizeof(text) - 1);
+	while (hear(fd, &closed))
+		n++;
+	assert_int_equal(n, 60);
+	close(fd);
+}
+
+static void events_reach_those_who_want_them(void **state)
+{
+	int all = dial(), links = dial(), none = dial();
+	char *line;
+	bool closed;
+
+	json_decref(ask(all, "monitor.subscribe", "{}"));
+	json_decref(
+		ask(links, "monitor.subscribe", "{\"events\": [\"link-up\"], \"port\": \"vm1\"}"));
+	fake_switch_learn(d.sw, "vm1", (const uint8_t[]){0x52, 0x54, 0, 0, 0, 1}, 10);
+	fake_switch_link(d.sw, "vm1", true, "guest connected: VERSION_1");
+	line = hear(links, &closed);
+	assert_non_null(line);
+	assert_non_null(strstr(line, "\"event\":\"link-up\""));
+	assert_non_null(strstr(line, "guest connected: VERSION_1"));
+	assert_null(hear(links, &closed));
+	line = hear(all, &closed);
+	while (line && !strstr(line, "fdb-learnt"))
+		line = hear(all, &closed);
+	assert_non_null(line);
+	assert_non_null(strstr(line, "52:54:00:00:00:01"));
+	assert_null(hear(none, &closed));
+	json_decref(ask(links, "monitor.unsubscribe", "{}"));
+	fake_switch_link(d.sw, "vm1", true, "again");
+	assert_null(hear(links, &closed));
+	close(all);
+	close(links);
+	close(none);
+}
+
+static void a_subscriber_that_never_reads_loses_events(void **state)
+{
+	int fd = dial();
+	bool closed, told = false;
+	json_t *event = json_pack("{s:s, s:s}", "event", "log", "text",
+		"a long line so that the queue fills soon: 0123456789 0123456789 0123456789");
+	char *line;
+
+	json_decref(ask(fd, "monitor.subscribe", "{}"));
+	for (int i = 0; i < 20000; i++)
+		server_publish(d.server, event);
+	turn();
+	assert_true(*server_out_bytes(d.server) < CLIENT_EVENTS_MAX + 4096);
+	while ((line = hear(fd, &closed)))
+		;
+	assert_false(closed);
+	server_publish(d.server, event);
+	while ((line = hear(fd, &closed)))
+		told |= strstr(line, "\"event\":\"lost\"") != NULL;
+	assert_true(told);
+	json_decref(event);
+	close(fd);
+}
+
+static void changes_are_kept_and_can_be_undone(void **state)
+{
+	int fd = dial();
+	json_t *a = ask(fd, "config.show", "{}"), *before;
+
+	before = json_incref(json_object_get(json_object_get(a, "result"), "config"));
+	assert_true(json_is_true(json_object_get(json_object_get(a, "result"), "saved")));
+	json_decref(a);
+	a = ask(fd, "port.add",
+		"{\"name\": \"vm2\", \"type\": \"vhost-user\", \"socket\": \"/tmp/weft-vm2.sock\", "
+		"\"vlan\": {\"access\": 10}, \"mtu\": null}");
+	assert_non_null(json_object_get(a, "result"));
+	json_decref(a);
+	json_decref(ask(fd, "port.set",
+		"{\"name\": \"vm2\", \"vlan\": {\"trunk\": [\"20\"]}, \"mtu\": 9000}"));
+	const struct running_port *p = running_port_find(d.running, "vm2");
+	assert_true(p->config.sw.vlan.is_trunk);
+	assert_int_equal(p->config.sw.port.mtu, 9000);
+	json_decref(ask(
+		fd, "port.set", "{\"name\": \"vm2\", \"vlan\": {\"access\": 5}, \"mtu\": null}"));
+	assert_false(p->config.sw.vlan.is_trunk);
+	assert_int_equal(p->config.sw.vlan.access, 5);
+	assert_int_equal(p->config.sw.port.mtu, 0);
+	json_decref(ask(
+		fd, "fdb.add", "{\"mac\": \"52:54:00:00:00:07\", \"port\": \"vm2\", \"vlan\": 5}"));
+	json_decref(ask(fd, "worker.set", "{\"port\": \"vm2\", \"queue\": 0, \"worker\": 0}"));
+	a = ask(fd, "config.show", "{}");
+	assert_false(json_is_true(json_object_get(json_object_get(a, "result"), "saved")));
+	const char *yaml = json_string_value(json_object_get(json_object_get(a, "result"), "yaml"));
+	assert_non_null(strstr(yaml, "workers: [0]"));
+	assert_non_null(strstr(yaml, "mac: 52:54:00:00:00:07"));
+	json_decref(a);
+	// Its static address goes with it.
+	json_decref(ask(fd, "port.del", "{\"name\": \"vm2\"}"));
+	a = ask(fd, "config.show", "{}");
+	assert_true(json_equal(before, json_object_get(json_object_get(a, "result"), "config")));
+	json_decref(a);
+	json_decref(before);
+	close(fd);
+}
+
+static void applying_touches_only_what_differs(void **state)
+{
+	int fd = dial();
+	unsigned before = fake_switch_changes(d.sw);
+	json_t *a = ask(fd, "config.set", "{\"log\": {\"level\": \"error\"}, \"idle\": \"poll\"}");
+	const json_t *r = json_object_get(a, "result");
+
+	assert_int_equal(fake_switch_changes(d.sw), before);
+	assert_int_equal(json_integer_value(json_object_get(r, "unchanged")), 2);
+	assert_string_equal(
+		json_string_value(json_array_get(json_object_get(r, "needs_restart"), 0)), "idle");
+	json_decref(a);
+	a = ask(fd, "config.set",
+		"{\"idle\": null, \"ports\": [{\"name\": \"vm1\", \"type\": \"vhost-user\", "
+		"\"socket\": "
+		"\"/tmp/weft-vm1.sock\", \"mtu\": 2000}, {\"name\": \"t\", \"type\": \"tap\", "
+		"\"device\": \"t\"}]}");
+	r = json_object_get(a, "result");
+	assert_int_equal(json_integer_value(json_object_get(r, "changed")), 1);
+	assert_int_equal(json_integer_value(json_object_get(r, "added")), 1);
+	assert_int_equal(json_integer_value(json_object_get(r, "removed")), 1);
+	assert_int_equal(fake_switch_changes(d.sw), before + 2);
+	json_decref(a);
+	close(fd);
+}
+
+static void frames_of_a_capture_come_in_base64(void **state)
+{
+	int fd = dial(), other = dial();
+	char *line = NULL;
+	bool closed;
+
+	json_decref(ask(fd, "capture.start", "{\"port\": \"vm1\", \"dir\": \"rx\"}"));
+	json_t *a = ask(other, "capture.start", "{\"port\": \"vm1\"}");
+	assert_int_equal(code_of(a), 5);
+	json_decref(a);
+	for (int i = 0; i < 100 && !line; i++) {
+		struct timespec ts = {0, 2000000};
+		nanosleep(&ts, NULL);
+		line = hear(fd, &closed);
+	}
+	assert_non_null(line);
+	assert_non_null(strstr(line, "capture.frames"));
+	assert_non_null(strstr(line, "////////UlQAAAABCAYAAQgABgQAAVJUAAAAAQoAAAEAAAAAAAAKAAAC"));
+	assert_null(strstr(line, "\"tx\""));
+	// Who leaves ends the capture.
+	close(fd);
+	for (int i = 0; i < 5; i++)
+		turn();
+	a = ask(other, "capture.start", "{\"port\": \"vm1\"}");
+	assert_null(json_object_get(a, "error"));
+	json_decref(a);
+	json_decref(ask(other, "capture.stop", "{}"));
+	close(other);
+}
+
+static void a_second_server_is_refused_and_a_stale_socket_replaced(void **state)
+{
+	struct server *s;
+	struct error err;
+	char other[64];
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+	assert_true(server_new(path, &s, &err) < 0);
+	assert_non_null(strstr(err.text, "another weftd serves"));
+	json_decref(ask(dial(), "version.show", "{}")); // the first goes on
+
+	snprintf(other, sizeof(other), "%s/stale.sock", dir);
+	strcpy(addr.sun_path, other);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	close(fd);
+	assert_int_equal(server_new(other, &s, &err), 0);
+	server_free(s);
+	assert_true(access(other, F_OK) < 0);
+
+	// Somebody else's socket, and a file that is no socket, stay.
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_true(server_new(other, &s, &err) < 0);
+	assert_non_null(strstr(err.text, "another process serves"));
+	close(fd);
+	unlink(other);
+	fd = open(other, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	close(fd);
+	assert_true(server_new(other, &s, &err) < 0);
+	assert_non_null(strstr(err.text, "no socket"));
+	unlink(other);
+	assert_true(server_new("/no/such/directory/x.sock", &s, &err) < 0);
+	assert_non_null(strstr(err.text, "make its directory"));
+}
+
+static void unknown_groups_are_refused(void **state)
+{
+	struct error err;
+	struct stat st;
+
+	assert_true(server_rights(d.server, "no-such-group", "", &err) < 0);
+	assert_string_equal(err.key, "api.group");
+	assert_true(server_rights(d.server, "", "no-such-group", &err) < 0);
+	assert_string_equal(err.key, "api.admin-group");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0007, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(answers, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			refuses_with_a_sentence_and_the_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			malformed_requests_are_answered_then_cut_off, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_notification_has_no_answer, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_line_without_end_is_cut_off, setup, teardown),
+		cmocka_unit_test_setup_teardown(half_a_request_and_goodbye, setup, teardown),
+		cmocka_unit_test_setup_teardown(idle_clients_make_room, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_client_that_never_reads_is_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_slow_reader_gets_every_answer, setup, teardown),
+		cmocka_unit_test_setup_teardown(events_reach_those_who_want_them, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_subscriber_that_never_reads_loses_events, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			changes_are_kept_and_can_be_undone, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			applying_touches_only_what_differs, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			frames_of_a_capture_come_in_base64, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_second_server_is_refused_and_a_stale_socket_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(unknown_groups_are_refused, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
