@@ -96,7 +96,8 @@ struct port_ops {
 	// C, about once a second: link checks, reconnects, slow housekeeping. May be NULL.
 	void (*tick)(struct port *port);
 	// C. The switch learnt or forgot that `mac` (6 bytes) in `vid` lives on another port than
-	// this one: for a NIC shared with the host, which must steer the address. May be NULL.
+	// this one: for a NIC shared with the host, which must steer the address. `vid` is the tag
+	// as it is on this port's wire, 0 for frames that are untagged there. May be NULL.
 	void (*steer)(struct port *port, const uint8_t *mac, uint16_t vid, bool add);
 
 	// W. Lends up to FRAME_BURST frames of queue `q`; fills b->n, b->flags, b->bytes and each

@@ -21,8 +21,12 @@ static void steer(struct sw *sw, const struct sw_port *p, uint64_t key, uint32_t
 	uint8_t mac[6];
 	const bool elsewhere = where != FDB_NONE && FDB_PORT(where) != p->id;
 
+	// On the wire of an access port, and of a trunk's native VLAN, there is no tag.
+	const uint16_t vid = fdb_key_vid(key);
+	const bool tagged = vid != vlan_port(&p->config.vlan).untagged;
+
 	key_addr(key, mac);
-	p->port->ops->steer(p->port, mac, fdb_key_vid(key), elsewhere);
+	p->port->ops->steer(p->port, mac, tagged ? vid : 0, elsewhere);
 }
 
 void sw_steer(struct sw *sw, uint64_t key)

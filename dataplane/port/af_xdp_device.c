@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Sets an af-xdp port up on its device in the best mode there is, and follows the device's fate.
+#include "dataplane/port/af_xdp_device.h"
+
+#include "dataplane/frame/eth.h"
+#include "dataplane/port/rcu.h"
+
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+// L3 bytes that fit one chunk: larger MTUs need frames of several.
+#define MTU_ONE_CHUNK (XDP_CHUNK_LARGE - XDP_RX_HEADROOM - ETH_HDR_LEN - 2 * ETH_TAG_LEN)
+#define RETRY_ROUNDS  4 // of the watch, between attempts to set a device up
+
+// Best first.
+static const struct af_xdp_mode {
+	const char *name, *key;
+	bool native, zerocopy;
+} modes[] = {
+	[AF_XDP_ZEROCOPY] = {"native, zero-copy", "zerocopy", true, true},
+	[AF_XDP_COPY] = {"native, copy", "copy", true, false},
+	[AF_XDP_GENERIC] = {"generic", "generic", false, false},
+};
+
+const char *af_xdp_mode_name(unsigned mode)
+{
+	return modes[mode].name;
+}
+
+const char *af_xdp_mode_key(unsigned mode)
+{
+	return modes[mode].key;
+}
+
+static void free_queues(struct xdp_queue **queues)
+{
+	for (unsigned q = 0; q < PORT_QUEUES_MAX; q++) {
+		xdp_queue_free(queues[q]);
+		queues[q] = NULL;
+	}
+}
+
+// Opens all sockets and attaches the program in one mode. On failure nothing is left.
+static int try_mode(struct af_xdp *ax, const struct netdev *dev, const struct af_xdp_mode *mode,
+	struct xdp_queue **queues, struct error *err)
+{
+	struct xsk_config c = {
+		.ifindex = dev->ifindex,
+		.zerocopy = mode->zerocopy,
+		.frags = dev->mtu > MTU_ONE_CHUNK,
+		// In copy mode the kernel completes what the device cannot; a zero-copy driver is
+		// on its own, and none can be asked by this interface alone.
+		.tx_csum = !mode->zerocopy,
+		.busy_poll = ax->port.config.busy_poll,
+	};
+	int rc = 0;
+	for (c.queue = 0; c.queue < dev->n_rx && !rc; c.queue++)
+		rc = xdp_queue_new(&c, dev->mtu, &queues[c.queue], err);
+	if (!rc)
+		rc = af_xdp_program_attach(
+			&ax->program, dev->ifindex, mode->native, ax->port.config.share_host, err);
+	if (!rc && c.frags && !ax->program.frags) {
+		rc = error_set(err, -EOPNOTSUPP, "mtu",
+			"the driver gives XDP no frames of several buffers: with this mode the MTU "
+			"may be at most %u, not %u",
+			MTU_ONE_CHUNK, dev->mtu);
+		af_xdp_program_detach(&ax->program, false);
+	}
+	if (rc) {
+		free_queues(queues);
+		return rc;
+	}
+	bool claims = !mode->native || !strcmp(dev->driver, "veth") ||
+		      !strcmp(dev->driver, "tun") || !strcmp(dev->driver, "virtio_net");
+	for (unsigned q = 0; q < dev->n_rx; q++)
+		queues[q]->claims = claims;
+	ax->tx_csum = queues[0]->xsk.tx_csum;
+	ax->frags = c.frags;
+	return 0;
+}
+
+// The best mode that works, or the one that is configured.
+static int try_modes(
+	struct af_xdp *ax, const struct netdev *dev, struct xdp_queue **queues, struct error *err)
+{
+	static const unsigned forced[] = {
+		[XDP_MODE_AUTO] = AF_XDP_N_MODES,
+		[XDP_MODE_ZEROCOPY] = AF_XDP_ZEROCOPY,
+		[XDP_MODE_COPY] = AF_XDP_COPY,
+		[XDP_MODE_GENERIC] = AF_XDP_GENERIC,
+	};
+	unsigned only = forced[ax->port.config.xdp_mode];
+	int rc = -EINVAL;
+	memset(ax->why_not, 0, sizeof(ax->why_not));
+	for (unsigned m = 0; m < AF_XDP_N_MODES; m++) {
+		if (only != AF_XDP_N_MODES && only != m) {
+			snprintf(ax->why_not[m], sizeof(ax->why_not[m]),
+				"not tried: mode is configured");
+			continue;
+		}
+		rc = try_mode(ax, dev, &modes[m], queues, err);
+		if (!rc) {
+			ax->mode = m;
+			return 0;
+		}
+		snprintf(ax->why_not[m], sizeof(ax->why_not[m]), "%.199s", err->text);
+		// These are the same in every mode.
+		if (rc == -EPERM || rc == -EBUSY || rc == -ENODEV || rc == -ENOBUFS)
+			return rc;
+	}
+	return rc;
+}
+
+static int check_device(struct af_xdp *ax, const struct netdev *dev, struct error *err)
+{
+	uint32_t want = ax->port.config.queues, max = af_xdp_queues_max(ax);
+	if (dev->n_rx > max)
+		return error_set(err, -E2BIG, "queues",
+			"it receives on %u queues, this port serves at most %u: ethtool -L %s "
+			"combined %u; or, if the device was exchanged for another, add the port "
+			"anew",
+			dev->n_rx, max, ax->port.config.device, max);
+	if (want && dev->n_rx != want)
+		return error_set(err, -EINVAL, "queues",
+			"it receives on %u queues, and queues: says %u; what came in on the "
+			"others would not be seen: ethtool -L %s combined %u, or leave queues: out "
+			"to use all",
+			dev->n_rx, want, ax->port.config.device, want);
+	return 0;
+}
+
+// Makes sockets and program usable by workers.
+static int publish(struct af_xdp *ax, const struct netdev *dev, struct xdp_queue **queues,
+	struct host_copy *copy, struct error *err)
+{
+	for (unsigned q = 0; q < dev->n_rx; q++) {
+		int rc = af_xdp_program_bind(&ax->program, q, queues[q]->xsk.fd);
+		if (rc)
+			return error_set(err, rc, "device",
+				"cannot direct queue %u to its socket: %s", q, strerror(-rc));
+	}
+	for (unsigned q = 0; q < dev->n_rx; q++) {
+		// Pairs with the acquire in the worker's operations.
+		__atomic_store_n(&ax->queue[q], queues[q], __ATOMIC_RELEASE);
+		port_watch(&ax->port, q, queues[q]->xsk.fd);
+	}
+	if (copy) {
+		// Likewise.
+		__atomic_store_n(&ax->copy, copy, __ATOMIC_RELEASE);
+		port_watch(&ax->port, af_xdp_queues_max(ax), host_copy_fd(copy));
+	}
+	__atomic_store_n(
+		&ax->port.n_txq, dev->n_tx < dev->n_rx ? dev->n_tx : dev->n_rx, __ATOMIC_RELAXED);
+	__atomic_store_n(&ax->port.mtu, dev->mtu, __ATOMIC_RELAXED);
+	__atomic_store_n(&ax->port.offloads, ax->tx_csum ? PORT_OFFLOAD_CSUM : 0, __ATOMIC_RELAXED);
+	return 0;
+}
+
+// All that is needed but the state of the device itself. On failure nothing is left.
+static int open_all(struct af_xdp *ax, const struct netdev *dev, struct error *err)
+{
+	struct xdp_queue *queues[PORT_QUEUES_MAX] = {0};
+	struct host_copy *copy = NULL;
+	int rc = 0;
+	if (ax->port.config.share_host)
+		rc = host_copy_new(dev->ifindex, dev->mtu, &copy, err);
+	if (!rc)
+		rc = try_modes(ax, dev, queues, err);
+	if (rc) {
+		host_copy_free(copy);
+		return rc;
+	}
+	rc = publish(ax, dev, queues, copy, err);
+	if (rc) {
+		af_xdp_program_detach(&ax->program, false);
+		free_queues(queues);
+		host_copy_free(copy);
+	}
+	return rc;
+}
+
+int af_xdp_set_up(struct af_xdp *ax, struct error *err)
+{
+	const char *name = ax->port.config.device;
+	struct netdev dev;
+	int rc = netdev_get(name, &dev, err);
+	if (!rc && !dev.up)
+		rc = netdev_set_up(name, err);
+	if (!rc)
+		rc = check_device(ax, &dev, err);
+	if (rc)
+		return rc;
+	ax->promisc_fd = netdev_promiscuous(dev.ifindex, err);
+	if (ax->promisc_fd < 0)
+		return ax->promisc_fd;
+	ax->vlan_offload_off = netdev_set_rx_vlan_offload(name, false);
+	rc = open_all(ax, &dev, err);
+	if (rc) {
+		if (ax->vlan_offload_off)
+			netdev_set_rx_vlan_offload(name, true);
+		close(ax->promisc_fd);
+		return rc;
+	}
+	ax->dev = dev;
+	ax->dev.running = false; // the watch tells when it is
+	ax->ready = true;
+	return 0;
+}
+
+void af_xdp_take_down(struct af_xdp *ax, bool gone)
+{
+	struct xdp_queue *queues[PORT_QUEUES_MAX] = {0};
+	if (!ax->ready)
+		return;
+	af_xdp_program_detach(&ax->program, gone);
+	for (unsigned q = 0; q < PORT_QUEUES_MAX; q++) {
+		queues[q] = ax->queue[q];
+		port_watch(&ax->port, q, -1);
+		__atomic_store_n(&ax->queue[q], NULL, __ATOMIC_RELEASE);
+	}
+	struct host_copy *copy = ax->copy;
+	__atomic_store_n(&ax->copy, NULL, __ATOMIC_RELEASE);
+	rcu_grace(); // no worker is in a queue, or has frames of it on loan, after this
+	free_queues(queues);
+	host_copy_free(copy);
+	close(ax->promisc_fd);
+	if (ax->vlan_offload_off && !gone)
+		netdev_set_rx_vlan_offload(ax->port.config.device, true);
+	ax->ready = false;
+}
+
+// --- the watch ---
+
+static bool sockets_are_bound(const struct af_xdp *ax)
+{
+	for (unsigned q = 0; q < PORT_QUEUES_MAX; q++)
+		if (ax->queue[q] && !xsk_is_bound(&ax->queue[q]->xsk))
+			return false;
+	return true;
+}
+
+// Same device, still ours: takes over what changed in place. False if it must be set up again.
+static bool follow_device(struct af_xdp *ax, const struct netdev *dev)
+{
+	const char *name = ax->port.config.device;
+	if (dev->n_rx != ax->dev.n_rx) {
+		news_log(&ax->news, LOG_NOTICE, "%s: receives on %u queues now, %u before", name,
+			dev->n_rx, ax->dev.n_rx);
+		return false;
+	}
+	if (dev->mtu != ax->dev.mtu) {
+		news_log(&ax->news, LOG_NOTICE, "%s: its MTU is %u now, %u before", name, dev->mtu,
+			ax->dev.mtu);
+		return false;
+	}
+	if (dev->running != ax->dev.running) {
+		if (dev->running)
+			news_link(&ax->news, &ax->port, PORT_LINK_UP,
+				"%s has carrier (%s, %u queue%s)", name, modes[ax->mode].name,
+				dev->n_rx, dev->n_rx == 1 ? "" : "s");
+		else
+			news_link(&ax->news, &ax->port, PORT_LINK_DOWN, "%s %s", name,
+				dev->up ? "has no carrier" : "is set down");
+		ax->dev.running = dev->running;
+	}
+	ax->dev.up = dev->up;
+	return true;
+}
+
+static void try_again(struct af_xdp *ax)
+{
+	struct error err = {0};
+	if (ax->retry_in > 0 && ax->retry_in--)
+		return;
+	if (!af_xdp_set_up(ax, &err)) {
+		news_log(&ax->news, LOG_NOTICE, "%s: set up again, %s", ax->port.config.device,
+			modes[ax->mode].name);
+		ax->last_error[0] = 0;
+		struct netdev dev;
+		if (!netdev_get(ax->port.config.device, &dev, &err))
+			follow_device(ax, &dev);
+		return;
+	}
+	ax->retry_in = RETRY_ROUNDS;
+	if (strcmp(ax->last_error, err.text)) {
+		memcpy(ax->last_error, err.text, sizeof(ax->last_error));
+		news_log(&ax->news, LOG_WARNING, "%s: %s", ax->port.config.device, err.text);
+	}
+}
+
+void af_xdp_device_changed(void *ctx)
+{
+	struct af_xdp *ax = ctx;
+	const char *name = ax->port.config.device;
+	struct netdev dev;
+	pthread_mutex_lock(&ax->lock);
+	int rc = netdev_get(name, &dev, NULL);
+	if (rc == -ENODEV) {
+		if (ax->ready) {
+			news_link(&ax->news, &ax->port, PORT_LINK_DOWN,
+				"%s was removed, or moved to another namespace", name);
+			af_xdp_take_down(ax, true);
+		}
+		ax->retry_in = 0; // at once when it comes back
+	} else if (!rc && !ax->ready) {
+		try_again(ax);
+	} else if (!rc) {
+		bool same = dev.ifindex == ax->dev.ifindex && sockets_are_bound(ax);
+		if (!same)
+			news_link(&ax->news, &ax->port, PORT_LINK_DOWN,
+				"%s was removed and came back", name);
+		if (!same || !follow_device(ax, &dev)) {
+			af_xdp_take_down(ax, !same);
+			ax->retry_in = 0;
+			try_again(ax);
+		}
+	}
+	news_unlock_and_tell(&ax->news, &ax->port, &ax->lock);
+}
