@@ -13,7 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GEN_GUESTS_MAX  16u
+#define GEN_GUESTS_MAX  256u
+#define GEN_VERIFY_MAX  16u // guests whose frames can be verified
 #define GEN_SIZES_MAX   4u
 #define GEN_BATCH_MAX   64u
 #define GEN_FRAME_MAX   65535u
@@ -37,6 +38,7 @@ struct gen_options {
 	bool listen, huge, verify, latency, kick, tso, floor;
 	enum gen_pattern pattern;
 	enum gen_touch write, read;
+	unsigned window; // frames on their way at most, per guest; 0: no limit
 	unsigned ring, batch, min_batch, train, addresses;
 	unsigned sizes[GEN_SIZES_MAX], n_sizes; // with IMIX several
 	const char *size_name;

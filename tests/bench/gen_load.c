@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CATCH_UP 0.001 // seconds of its schedule that a paced sender makes up for at most
+#define CATCH_UP      0.001 // seconds of its schedule that a paced sender makes up for at most
+#define WINDOW_LOST_S 0.01
 
 // Who sends, shares the rate.
 struct pace {
@@ -57,6 +58,46 @@ static void pace_take(struct gen *g, struct pace *p, const uint32_t *given)
 		p->sent[i] += given[i] - g->guest[i].budget;
 }
 
+// Bulk data is sent like TCP does: so many frames may be on their way to the partner, and no more.
+// What got lost is forgiven once nothing has arrived for a while.
+static void open_window(struct gen *g, uint64_t *forgiven, uint64_t *last_rx, uint64_t *since)
+{
+	for (unsigned i = 0; i < g->n; i++) {
+		struct gen_guest *w = &g->guest[i];
+		uint64_t rx, away;
+
+		if (!w->sends)
+			continue;
+		rx = g->guest[w->dst].st.rx_frames;
+		away = w->st.tx_frames - rx - forgiven[i];
+		if (rx != last_rx[i] || !away) {
+			last_rx[i] = rx;
+			since[i] = clock_ticks();
+		} else if ((double)(clock_ticks() - since[i]) > WINDOW_LOST_S * g->ticks_hz) {
+			forgiven[i] += away;
+			away = 0;
+		}
+		w->budget = away < g->opt.window ? (uint32_t)(g->opt.window - away) : 0;
+	}
+}
+
+static void run_window(struct gen *g, double seconds)
+{
+	uint64_t end = clock_ticks() + (uint64_t)(seconds * g->ticks_hz);
+	uint64_t forgiven[GEN_GUESTS_MAX] = {0}, last_rx[GEN_GUESTS_MAX] = {0};
+	uint64_t since[GEN_GUESTS_MAX] = {0};
+
+	for (unsigned i = 0; i < g->n; i++) {
+		if (g->guest[i].sends)
+			forgiven[i] =
+				g->guest[i].st.tx_frames - g->guest[g->guest[i].dst].st.rx_frames;
+	}
+	do {
+		open_window(g, forgiven, last_rx, since);
+		gen_pass(g);
+	} while (clock_ticks() < end && !g->broken);
+}
+
 static void run_flood(struct gen *g, double seconds)
 {
 	uint64_t end = clock_ticks() + (uint64_t)(seconds * g->ticks_hz);
@@ -91,6 +132,8 @@ static void run(struct gen *g, double seconds, double *behind)
 {
 	if (g->opt.rate > 0)
 		run_paced(g, seconds, behind);
+	else if (g->opt.window)
+		run_window(g, seconds);
 	else
 		run_flood(g, seconds);
 }

@@ -36,6 +36,8 @@ void gen_help(void)
 	     "  --addresses N      addresses of all guests together, up to 10000 (1 each)\n"
 	     "  --train N          frames in a row to one guest, with mesh (32)\n"
 	     "  --rate N           frames a second of all guests together; latencies are measured\n"
+	     "  --window N         frames on their way to the partner at most, as TCP does (pairs, "
+	     "oneway)\n"
 	     "  --seconds S        measured time (3), after --warmup S (0.5)\n"
 	     "  --gap US           of first: silence between US and twice that (20000)\n"
 	     "  --tso              64 KiB TCP segments, offloads negotiated\n"
@@ -139,6 +141,7 @@ enum {
 	O_ADDRESSES,
 	O_TRAIN,
 	O_RATE,
+	O_WINDOW,
 	O_SECONDS,
 	O_WARMUP,
 	O_GAP,
@@ -170,6 +173,7 @@ static const struct option longs[] = {
 	{"addresses", 1, NULL, O_ADDRESSES},
 	{"train", 1, NULL, O_TRAIN},
 	{"rate", 1, NULL, O_RATE},
+	{"window", 1, NULL, O_WINDOW},
 	{"seconds", 1, NULL, O_SECONDS},
 	{"warmup", 1, NULL, O_WARMUP},
 	{"gap", 1, NULL, O_GAP},
@@ -225,6 +229,8 @@ static bool set_traffic(struct gen_options *o, int opt, const char *v)
 	case O_RATE:
 		o->latency = true;
 		return get_number(v, 1, 1e9, &o->rate);
+	case O_WINDOW:
+		return get_unsigned(v, 1, 1e6, &o->window);
 	case O_SECONDS:
 		return get_number(v, 0.01, 3600, &o->seconds);
 	case O_WARMUP:
@@ -321,12 +327,16 @@ static int complete(struct gen_options *o)
 		return fail("--write", "none", "frames that are written, to --verify them");
 	if (o->write == GEN_NONE && o->pattern == GEN_MESH)
 		return fail("--write", "none", "a pattern other than mesh");
+	if (o->window && o->pattern != GEN_PAIRS && o->pattern != GEN_ONEWAY)
+		return fail("--window", "", "pairs or oneway");
 	if (o->min_batch > o->batch)
 		o->min_batch = o->batch;
 	if (o->min_batch > o->ring / 2)
 		o->min_batch = o->ring / 2;
-	if (o->n_guests < 2)
+	if (o->n_guests < (strcmp(o->command, "idle") ? 2 : 1))
 		return fail("SOCKET", "", "at least two");
+	if (o->verify && o->n_guests > GEN_VERIFY_MAX)
+		return fail("--verify", "", "at most 16 guests with it");
 	return 0;
 }
 
@@ -370,7 +380,7 @@ int gen_options_parse(struct gen_options *o, int argc, char **argv)
 		return 0;
 	for (; optind < argc && !o->floor; optind++) {
 		if (o->n_guests == GEN_GUESTS_MAX)
-			return fail("SOCKET", argv[optind], "16 at most");
+			return fail("SOCKET", argv[optind], "256 at most");
 		o->sockets[o->n_guests++] = argv[optind];
 	}
 	return complete(o);

@@ -12,7 +12,7 @@
 static int alloc_guest(struct gen *g, struct gen_guest *w)
 {
 	w->flow = aligned_alloc(64, (g->n + 1) * sizeof(*w->flow));
-	w->expect = calloc(2 * g->n, sizeof(*w->expect));
+	w->expect = calloc(g->opt.verify ? 2 * g->n : 1, sizeof(*w->expect));
 	w->slot_size = calloc(1, g->opt.ring);
 	w->gather = calloc(1, GEN_FRAME_MAX + 64);
 	if (!w->flow || !w->expect || !w->slot_size || !w->gather)
@@ -224,12 +224,44 @@ static void become_learning(struct gen *g, bool learning)
 	}
 }
 
+// Gives every guest n frames to send, and waits until all could.
+static void send_each(struct gen *g, unsigned n, uint64_t end)
+{
+	bool all = false;
+
+	for (unsigned i = 0; i < g->n; i++)
+		g->guest[i].budget = n;
+	while (!all && !g->broken && clock_now_ns() < end) {
+		gen_pass(g);
+		all = true;
+		for (unsigned i = 0; i < g->n; i++)
+			all = all && !g->guest[i].budget;
+	}
+}
+
+// A switch may take a while until it forwards to a new guest: waits until each has heard another.
+static bool hear_each_other(struct gen *g, uint64_t end)
+{
+	while (!g->broken && clock_now_ns() < end) {
+		bool all = true;
+
+		send_each(g, 1, end);
+		gen_drain(g, 20, 500);
+		for (unsigned i = 0; i < g->n; i++)
+			all = all && g->guest[i].st.rx_frames + g->guest[i].st.rx_other;
+		if (all || g->n == 1)
+			return true;
+	}
+	return false;
+}
+
 int gen_learn(struct gen *g)
 {
 	uint64_t end = clock_now_ns() + LEARN_LIMIT_MS * 1000000ull;
 	enum gen_touch write = g->write;
 	unsigned batch = g->batch;
 	unsigned left = g->addresses, min_batch = g->opt.min_batch;
+	bool heard;
 
 	if (g->opt.floor)
 		return 0;
@@ -237,18 +269,11 @@ int gen_learn(struct gen *g)
 	g->write = write == GEN_NONE ? GEN_HEAD : write;
 	g->opt.min_batch = 1;
 	g->batch = 16; // flooding multiplies
-	while (left && !g->broken && clock_now_ns() < end) {
+	heard = hear_each_other(g, end);
+	while (heard && left && !g->broken && clock_now_ns() < end) {
 		unsigned n = left < g->batch ? left : g->batch;
 
-		// Guests send their addresses in step; each waits until it could send its share.
-		for (unsigned i = 0; i < g->n; i++)
-			g->guest[i].budget = n;
-		for (bool all = false; !all && clock_now_ns() < end;) {
-			gen_pass(g);
-			all = true;
-			for (unsigned i = 0; i < g->n; i++)
-				all = all && !g->guest[i].budget;
-		}
+		send_each(g, n, end); // in step
 		left -= n;
 	}
 	gen_drain(g, 50, 2000);
@@ -260,7 +285,9 @@ int gen_learn(struct gen *g)
 		memset(&g->guest[i].st, 0, sizeof(g->guest[i].st));
 	if (!left && !g->broken)
 		return 0;
-	fprintf(stderr, "gen: the switch does not take the guests' first frames%s%s\n",
+	fprintf(stderr, "gen: %s%s%s\n",
+		heard ? "the switch does not take the guests' first frames"
+		      : "the guests do not hear each other",
 		g->broken ? ": " : "", g->broken ? g->broken : "");
 	return -ETIMEDOUT;
 }
