@@ -112,13 +112,13 @@ int connection_send(struct connection *c, json_t *json)
 // The next line that is complete, NUL-terminated, or NULL.
 static char *next_line(struct connection *c, size_t *len)
 {
-	char *start = c->data + c->start;
 	char *nl = c->data ? memchr(c->data + c->scanned, '\n', c->end - c->scanned) : NULL;
 
 	if (!nl) {
 		c->scanned = c->end;
 		return NULL;
 	}
+	char *start = c->data + c->start;
 	*len = nl - start;
 	c->start = c->scanned = nl + 1 - c->data;
 	return start;
