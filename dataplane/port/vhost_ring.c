@@ -162,8 +162,7 @@ void vhost_ring_give_back(struct vhost_ring *r)
 		for (uint32_t i = 0; i < n; i++)
 			used_write(r, i, r->taken[i], 0);
 	else
-		for (uint32_t i = 0; i < n; i++)
-			vq_device_used(&r->vq, i, r->taken[i], 0);
+		burst_ops->give_back(r);
 	vq_device_add(&r->vq, n);
 	r->n_taken = 0;
 	vhost_ring_publish(r);

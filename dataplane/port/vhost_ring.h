@@ -91,6 +91,7 @@ void vhost_ring_publish(struct vhost_ring *r);
 struct vhost_burst_ops {
 	const char *isa;
 	uint32_t (*lend)(struct vhost_ring *r, struct burst *b, struct port_stats *st);
+	void (*give_back)(struct vhost_ring *r);
 	uint32_t (*deliver)(struct vhost_ring *r, const struct frame *f, const uint8_t *list,
 		uint32_t n, struct port_stats *st);
 };
