@@ -30,9 +30,10 @@
 #define FDB_WAYS 4u
 
 // `where` of an entry.
-#define FDB_PORT(where) ((where)&0xffffu)
-#define FDB_STATIC      (1u << 16)
-#define FDB_NONE        0xffffffffu // of a look-up: not known
+#define FDB_PORT(where) ((where)&0xffu)
+_Static_assert(PORT_MAX == 256, "a port is eight bits");
+#define FDB_STATIC (1u << 16)
+#define FDB_NONE   0xffffffffu // of a look-up: not known
 
 struct fdb_entry {
 	uint64_t key;   // fdb_key(); 0: empty
@@ -77,9 +78,9 @@ void fdb_free(struct fdb *fdb);
 
 static inline uint64_t fdb_hash(const struct fdb *fdb, uint64_t key)
 {
-	uint64_t h = key * fdb->secret[0];
+	unsigned __int128 h = (unsigned __int128)(key ^ fdb->secret[0]) * fdb->secret[1];
 
-	return (h ^ h >> 32) * fdb->secret[1];
+	return (uint64_t)h ^ (uint64_t)(h >> 64);
 }
 
 // The bucket of first choice, and the other.
@@ -90,43 +91,48 @@ static inline struct fdb_bucket *fdb_bucket(const struct fdb *fdb, uint64_t hash
 
 static inline struct fdb_bucket *fdb_bucket_alt(const struct fdb *fdb, uint64_t hash)
 {
-	return &fdb->buckets[((hash ^ hash >> 32) * fdb->secret[0]) >> fdb->shift];
+	return &fdb->buckets[(hash * fdb->secret[0]) >> fdb->shift];
 }
 
-// Looks through one bucket. The entry (for its `where` at *where), or NULL.
+static inline bool fdb_key_is(const struct fdb_entry *e, uint64_t key)
+{
+	return __atomic_load_n(&e->key, __ATOMIC_ACQUIRE) == key;
+}
+
+// Looks through one bucket. The entry (for its `where` at *where), or NULL. Which of the four it is
+// cannot be predicted, so nothing branches on it; written out, as compilers do not unroll atomics.
 static inline struct fdb_entry *fdb_probe(struct fdb_bucket *b, uint64_t key, uint32_t *where)
 {
-	for (unsigned i = 0; i < FDB_WAYS; i++) {
-		struct fdb_entry *e = &b->e[i];
-		if (__atomic_load_n(&e->key, __ATOMIC_ACQUIRE) != key)
-			continue;
-		uint32_t w = __atomic_load_n(&e->where, __ATOMIC_ACQUIRE);
-		// Pairs with the release fence of a writer between taking the key and storing
-		// the value.
-		if (__atomic_load_n(&e->key, __ATOMIC_RELAXED) != key)
-			return NULL;
-		*where = w;
-		return e;
-	}
-	return NULL;
+	const unsigned i = fdb_key_is(&b->e[1], key) + 2u * fdb_key_is(&b->e[2], key) +
+			   3u * fdb_key_is(&b->e[3], key);
+	struct fdb_entry *e = &b->e[i];
+	const uint32_t w = __atomic_load_n(&e->where, __ATOMIC_ACQUIRE);
+
+	// The answer, and the second look: pairs with the release fence of a writer between taking
+	// the key away and storing the value.
+	if (__builtin_expect(__atomic_load_n(&e->key, __ATOMIC_RELAXED) != key, 0))
+		return NULL;
+	*where = w;
+	return e;
 }
 
-// The entry of `key` and its `where`; NULL if there is none (*where is then FDB_NONE). Any thread.
-static inline struct fdb_entry *fdb_find_hash(
-	const struct fdb *fdb, uint64_t key, uint64_t hash, uint32_t *where)
+// The entry of `key` and its `where`; NULL if there is none (*where is then FDB_NONE). `b` is its
+// first bucket. Any thread.
+static inline struct fdb_entry *fdb_find_in(
+	const struct fdb *fdb, struct fdb_bucket *b, uint64_t key, uint32_t *where)
 {
-	struct fdb_entry *e;
+	struct fdb_entry *e = fdb_probe(b, key, where);
 
-	*where = FDB_NONE;
-	e = fdb_probe(fdb_bucket(fdb, hash), key, where);
-	if (__builtin_expect(!e, 0))
-		e = fdb_probe(fdb_bucket_alt(fdb, hash), key, where);
+	if (__builtin_expect(!e, 0)) {
+		*where = FDB_NONE;
+		e = fdb_probe(fdb_bucket_alt(fdb, fdb_hash(fdb, key)), key, where);
+	}
 	return e;
 }
 
 static inline struct fdb_entry *fdb_find(const struct fdb *fdb, uint64_t key, uint32_t *where)
 {
-	return fdb_find_hash(fdb, key, fdb_hash(fdb, key), where);
+	return fdb_find_in(fdb, fdb_bucket(fdb, fdb_hash(fdb, key)), key, where);
 }
 
 static inline uint32_t fdb_gen(const struct fdb *fdb)

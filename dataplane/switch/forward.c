@@ -20,9 +20,6 @@
 #error "keys are made for little-endian machines"
 #endif
 
-// Destinations that are no port.
-#define DST_FLOOD 0x10000u
-
 void forward_init(struct forward *fw, uint32_t worker, bool shared, struct fdb *fdb,
 	struct event_ring *events)
 {
@@ -164,17 +161,10 @@ static bool learn(struct forward *fw, uint64_t key)
 	return r != FDB_BUSY && r != FDB_FULL;
 }
 
-// Renews the time stamp of the source, or learns it. False if it has to be tried again.
-static bool source_seen(struct forward *fw, uint64_t key, uint32_t *budget)
+// Learns a source that is not where it was, or not at all. False if it has to be tried again.
+static bool source_changed(struct forward *fw, uint64_t key, const struct fdb_entry *e,
+	uint32_t where, uint32_t *budget)
 {
-	uint32_t where;
-	struct fdb_entry *e = fdb_find(fw->fdb, key, &where);
-
-	if (likely(e && FDB_PORT(where) == fw->rxq->id)) {
-		if (__atomic_load_n(&e->seen, __ATOMIC_RELAXED) != fw->now)
-			__atomic_store_n(&e->seen, fw->now, __ATOMIC_RELAXED);
-		return true;
-	}
 	if (e && where & FDB_STATIC)
 		return true;
 	if (!*budget)
@@ -185,25 +175,25 @@ static bool source_seen(struct forward *fw, uint64_t key, uint32_t *budget)
 
 static void sources(struct forward *fw, const struct frame_list *list)
 {
-	struct lane *lane = fw->rxq->lane;
-	uint64_t known = lane->src_seen == fw->now ? lane->src : 0;
-	uint8_t todo[FRAME_BURST];
-	uint32_t n = 0, budget = LEARN_MAX;
+	const struct fdb *fdb = fw->fdb;
+	const uint32_t id = fw->rxq->id, now = fw->now;
+	uint32_t budget = LEARN_MAX;
+	bool known = true;
 
-	for (uint64_t i = 0, last = known; i < list->n; i++) {
-		uint64_t key = fw->src[list->f[i]];
-		if (key == last)
-			continue;
-		last = key;
-		todo[n++] = list->f[i];
-		__builtin_prefetch(fdb_bucket(fw->fdb, fdb_hash(fw->fdb, key)));
+	for (uint32_t i = 0; i < list->n; i++) {
+		const uint8_t at = list->f[i];
+		const uint64_t key = fw->src[at];
+		uint32_t where;
+		struct fdb_entry *e = fdb_find_in(fdb, fw->src_bucket[at], key, &where);
+		if (unlikely(!e || FDB_PORT(where) != id))
+			known = source_changed(fw, key, e, where, &budget);
+		else if (unlikely(__atomic_load_n(&e->seen, __ATOMIC_RELAXED) != now))
+			__atomic_store_n(&e->seen, now, __ATOMIC_RELAXED);
 	}
-	for (uint32_t i = 0; i < n; i++) {
-		uint64_t key = fw->src[todo[i]];
-		if (source_seen(fw, key, &budget)) {
-			lane->src = key;
-			lane->src_seen = fw->now;
-		}
+	// The last is the one that the next burst most probably begins with.
+	if (known && list->n) {
+		fw->rxq->lane->src = fw->src[list->f[list->n - 1]];
+		fw->rxq->lane->src_seen = now;
 	}
 }
 
@@ -231,88 +221,84 @@ static enum drop_reason why_not(const struct forward *fw, uint32_t id, uint16_t 
 {
 	if (id == fw->rxq->id)
 		return DROP_hairpin;
-	if (id >= PORT_MAX || !fw->plan->port[id].port)
+	if (!fw->plan->port[id].port)
 		return DROP_port_down; // it is being removed; its addresses go next
 	if (!port_set_has(&fw->plan->member[vid], id))
 		return DROP_vlan;
 	return DROP_isolated;
 }
 
-static inline void list_append(struct forward *fw, uint32_t id, uint8_t at)
+// Appends to a destination's list. `n_touched` is the caller's copy of fw->n_touched: through
+// memory, each frame would wait for the one before.
+static inline void list_append(struct forward *fw, uint32_t *n_touched, uint32_t id, uint8_t at)
 {
 	struct frame_list *list = &fw->list[id];
+	const uint32_t n = list->n;
 
-	fw->touched[fw->n_touched] = (uint16_t)id;
-	fw->n_touched += list->n == 0;
-	list->f[list->n++] = at;
+	fw->touched[*n_touched] = (uint16_t)id;
+	*n_touched += n == 0;
+	list->f[n] = at;
+	list->n = n + 1;
 }
 
-static void flood(struct forward *fw, const struct port_set *to, uint8_t at)
+static uint32_t flood(struct forward *fw, uint32_t n_touched, const struct port_set *to, uint8_t at)
 {
 	struct policy *policy = fw->plan->port[fw->rxq->id].policy;
 
 	if (unlikely(policy != NULL) && !policy_flood(policy, fw->cycles)) {
 		fw->rxq->stats->drop[DROP_storm]++;
-		return;
+		return n_touched;
 	}
 	fw->burst->f[at].flags |= FRAME_FLOOD;
 	for (unsigned w = 0; w < PORT_MAX / 64; w++)
 		for (uint64_t set = to->word[w]; set; set &= set - 1)
-			list_append(fw, w * 64 + (unsigned)__builtin_ctzll(set), at);
+			list_append(fw, &n_touched, w * 64 + (unsigned)__builtin_ctzll(set), at);
+	return n_touched;
 }
 
-// Prefetches the buckets of destinations that the lane does not know.
-static void destinations_prefetch(struct forward *fw, const struct frame_list *list)
+// Finds and prefetches the buckets that the look-ups will read.
+static void prefetch(const struct fdb *fdb, const uint64_t *keys, struct fdb_bucket **buckets,
+	const struct frame_list *list)
 {
-	uint64_t last = fw->rxq->lane->dst;
-
 	for (uint32_t i = 0; i < list->n; i++) {
 		const uint8_t at = list->f[i];
-		uint64_t key = fw->dst[at];
-		if (key == last || key & ADDR_GROUP)
-			continue;
-		last = key;
-		fw->hash[at] = fdb_hash(fw->fdb, key);
-		__builtin_prefetch(fdb_bucket(fw->fdb, fw->hash[at]));
+		struct fdb_bucket *b = fdb_bucket(fdb, fdb_hash(fdb, keys[at]));
+		buckets[at] = b;
+		__builtin_prefetch(b);
 	}
 }
 
 static void destinations(struct forward *fw, const struct frame_list *list)
 {
-	struct lane *lane = fw->rxq->lane;
+	const struct fdb *fdb = fw->fdb;
 	struct reach reach = {.vid = 0};
-	uint64_t allowed = lane->dst, last = 0;
-	uint32_t id = DST_FLOOD; // of `last`, which was looked up
+	uint32_t n_touched = 0, id = 0;
+	uint64_t key = 0, allowed = 0;
 
 	for (uint32_t i = 0; i < list->n; i++) {
 		const uint8_t at = list->f[i];
-		const uint64_t key = fw->dst[at];
+		uint32_t where;
 
-		if (key == allowed) {
-			list_append(fw, lane->dst_port, at);
-			continue;
-		}
-		if (reach.vid != fdb_key_vid(key))
+		key = fw->dst[at];
+		if (unlikely(reach.vid != fdb_key_vid(key)))
 			reach_make(fw, fdb_key_vid(key), &reach);
-		if (key & ADDR_GROUP) {
-			flood(fw, &reach.ports, at);
+		// Group addresses are never in the table.
+		if (unlikely(!fdb_find_in(fdb, fw->dst_bucket[at], key, &where))) {
+			n_touched = flood(fw, n_touched, &reach.ports, at);
 			continue;
 		}
-		if (key != last) {
-			uint32_t where;
-			fdb_find_hash(fw->fdb, key, fw->hash[at], &where);
-			id = where == FDB_NONE ? DST_FLOOD : FDB_PORT(where);
-			last = key;
+		if (unlikely(!port_set_has(&reach.ports, FDB_PORT(where)))) {
+			fw->rxq->stats->drop[why_not(fw, FDB_PORT(where), fdb_key_vid(key))]++;
+			continue;
 		}
-		if (id == DST_FLOOD) {
-			flood(fw, &reach.ports, at);
-		} else if (likely(id < PORT_MAX && port_set_has(&reach.ports, id))) {
-			lane->dst = allowed = key;
-			lane->dst_port = id;
-			list_append(fw, id, at);
-		} else {
-			fw->rxq->stats->drop[why_not(fw, id, fdb_key_vid(key))]++;
-		}
+		allowed = key;
+		id = FDB_PORT(where);
+		list_append(fw, &n_touched, id, at);
+	}
+	fw->n_touched = (uint16_t)n_touched;
+	if (allowed) {
+		fw->rxq->lane->dst = allowed;
+		fw->rxq->lane->dst_port = id;
 	}
 }
 
@@ -327,7 +313,7 @@ static void deliver_touched(struct forward *fw)
 }
 
 // A burst that does not go to one place as a whole.
-static void forward_apart(struct forward *fw, bool tagged)
+static void forward_apart(struct forward *fw, bool tagged, bool src_known)
 {
 	const struct plan_port *in = &fw->plan->port[fw->rxq->id];
 	struct frame_list list;
@@ -340,8 +326,11 @@ static void forward_apart(struct forward *fw, bool tagged)
 	list_addresses(fw, &list);
 	if (unlikely(in->policy != NULL))
 		policy_filter(in->policy, fw->cycles, fw->burst->f, &list, fw->rxq->stats);
-	destinations_prefetch(fw, &list);
-	sources(fw, &list);
+	prefetch(fw->fdb, fw->dst, fw->dst_bucket, &list);
+	if (!src_known) {
+		prefetch(fw->fdb, fw->src, fw->src_bucket, &list);
+		sources(fw, &list);
+	}
 	destinations(fw, &list);
 	deliver_touched(fw);
 }
@@ -357,13 +346,13 @@ void forward(struct forward *fw, const struct plan_rxq *rq, struct burst *b)
 	fw->vid = in->vlan.untagged;
 	lane_renew(fw, lane);
 	struct classes c = classify(fw, b, fw->vid);
-	if (likely(in->plain && !(c.src_differs | c.dst_differs | c.tagged) &&
-		    lane->src_seen == fw->now)) {
+	const bool src_known = !c.src_differs && lane->src_seen == fw->now;
+	if (likely(in->plain && src_known && !(c.dst_differs | c.tagged))) {
 		struct frame_list all;
 		list_all(&all, b->n);
 		deliver(fw, lane->dst_port, &all);
 	} else {
-		forward_apart(fw, c.tagged);
+		forward_apart(fw, c.tagged, src_known && !c.tagged);
 	}
 	if (unlikely(fw->n_retries))
 		deliver_retry(fw);

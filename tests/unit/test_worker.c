@@ -191,7 +191,7 @@ static void nothing_is_lost_while_everything_changes(void **state)
 	load_end(&l);
 }
 
-// Two ports send as the same station: it moves to and fro between workers.
+// Two ports send as the same station: it moves between workers all the time.
 static void an_address_that_two_claim(void **state)
 {
 	struct sw *sw = new_switch(2);
