@@ -76,11 +76,13 @@ static inline uint16_t fdb_key_vid(uint64_t key)
 int fdb_new(uint32_t max, struct fdb **out);
 void fdb_free(struct fdb *fdb);
 
+// Two multiplications: with one, rows of consecutive addresses meet in few buckets for one secret
+// in ten.
 static inline uint64_t fdb_hash(const struct fdb *fdb, uint64_t key)
 {
-	unsigned __int128 h = (unsigned __int128)(key ^ fdb->secret[0]) * fdb->secret[1];
+	uint64_t h = key * fdb->secret[0];
 
-	return (uint64_t)h ^ (uint64_t)(h >> 64);
+	return (h ^ h >> 28) * fdb->secret[1];
 }
 
 // The bucket of first choice, and the other.
