@@ -183,8 +183,6 @@ int vq_chain_data(
 	unsigned total = chain->n_readable + chain->n_writable;
 	unsigned skip = 0, tail = 0;
 
-	if (chain->n_desc < (unsigned)has_header + has_status)
-		return -EBADMSG;
 	if (has_header) {
 		if (chain->first_writable)
 			return -EBADMSG;

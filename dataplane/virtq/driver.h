@@ -113,14 +113,12 @@ static inline unsigned vq_driver_in_flight(const struct vq_driver *q)
 }
 
 // Puts chains in the next slots of the available ring. Returns how many: it stops before a head
-// that is out of range or in flight already, and when the ring is full. Nothing is visible before
-// vq_driver_publish().
+// that is out of range or in flight already; so the ring, which has a slot for each head, is never
+// over-full. Nothing is visible before vq_driver_publish().
 static inline unsigned vq_driver_push_burst(struct vq_driver *q, const uint16_t *heads, unsigned n)
 {
-	unsigned room = q->size - vq_driver_in_flight(q), i;
+	unsigned i;
 
-	if (n > room)
-		n = room;
 	for (i = 0; i < n; i++) {
 		uint16_t head = heads[i];
 		uint16_t slot = (uint16_t)((q->next_avail + i) & (q->size - 1u));
@@ -145,10 +143,8 @@ static inline bool vq_driver_push(struct vq_driver *q, uint16_t head)
 // chain is still in flight, judged by our shadow of the ring.
 static inline unsigned vq_driver_repost(struct vq_driver *q, unsigned n)
 {
-	unsigned room = q->size - vq_driver_in_flight(q), i;
+	unsigned i;
 
-	if (n > room)
-		n = room;
 	for (i = 0; i < n; i++) {
 		uint16_t slot = (uint16_t)((q->next_avail + i) & (q->size - 1u));
 		uint16_t head = q->avail_shadow[slot];

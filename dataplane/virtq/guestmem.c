@@ -16,10 +16,11 @@ void guestmem_init(struct guestmem *m)
 
 int guestmem_add(struct guestmem *m, uint64_t gpa, uint64_t size, void *hva, uint64_t file_offset)
 {
-	uint64_t last = size - 1; // ends are inclusive, so that a region may touch 2^64
+	uint64_t last =
+		size - 1; // ends are inclusive, so that a region may touch 2^64; size 0 wraps
 	uint32_t i;
 
-	if (!size || !hva || gpa + last < gpa || (uintptr_t)hva + last < (uintptr_t)hva ||
+	if (!hva || gpa + last < gpa || (uintptr_t)hva + last < (uintptr_t)hva ||
 		file_offset + last < file_offset)
 		return -EINVAL;
 	for (i = 0; i < m->n && m->regions[i].gpa < gpa; i++)

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-// Adds n to *sum and rounds up to align (a power of two); false when that overflows 63 bits.
+// Adds n to *sum and rounds up to align (a power of two); false when that overflows.
 static bool add_aligned(uint64_t *sum, uint64_t n, uint64_t align)
 {
 	uint64_t s;
@@ -12,8 +12,6 @@ static bool add_aligned(uint64_t *sum, uint64_t n, uint64_t align)
 	if (__builtin_add_overflow(*sum, n, &s) || __builtin_add_overflow(s, align - 1, &s))
 		return false;
 	s &= ~(align - 1);
-	if (s > INT64_MAX)
-		return false;
 	*sum = s;
 	return true;
 }

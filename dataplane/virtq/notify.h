@@ -5,13 +5,25 @@
 #include <stdbool.h>
 #include "dataplane/virtq/ring.h"
 
+// The thread sanitizer sees fences of the language, not those in assembler.
+#if defined(__SANITIZE_THREAD__)
+#define VQ_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define VQ_THREAD_SANITIZER 1
+#endif
+#endif
+#ifndef VQ_THREAD_SANITIZER
+#define VQ_THREAD_SANITIZER 0
+#endif
+
 // Orders a store of one side's index (or of its wish to be notified) before the load of the other's
 // wish (or index). The partner is the same call on the other side; in Linux it is virtio_mb(). It
 // is the one barrier that x86 needs as an instruction. After publishing several queues, one fence
 // serves them all.
 static inline void vq_fence(void)
 {
-#ifdef __x86_64__
+#if defined(__x86_64__) && !VQ_THREAD_SANITIZER
 	// A locked operation on the stack orders loads and stores like mfence and costs a third of
 	// it.
 	__asm__ volatile("lock; addl $0, -4(%%rsp)" ::: "memory", "cc");

@@ -18,6 +18,7 @@ static struct {
 	uint8_t n_reads[0x20000];         // of each byte of the memory
 	struct trace_access a[MAX_READS]; // the reads, in order
 	unsigned n_a;
+	char order[8]; // the first accesses: r, w, and f for a full fence
 	uint64_t n_ops, n_accesses;
 } t;
 
@@ -76,9 +77,23 @@ static void check_size(const struct trace_access *a)
 		wrong(a, "an index without its order");
 }
 
+static void note(char what)
+{
+	size_t n = strlen(t.order);
+
+	if (n + 1 < sizeof(t.order))
+		t.order[n] = what;
+}
+
+static void fence_hook(int order)
+{
+	note(order == __ATOMIC_SEQ_CST ? 'f' : 'x');
+}
+
 static void hook(const struct trace_access *a)
 {
 	t.n_accesses++;
+	note(a->is_write ? 'w' : 'r');
 	check_size(a);
 	if (a->is_write)
 		return;
@@ -111,6 +126,7 @@ void begin(bool is_device, const char *op)
 	t.op = op;
 	forget_reads();
 	t.n_a = 0;
+	memset(t.order, 0, sizeof(t.order));
 	t.n_ops++;
 	trace_on = true;
 }
@@ -118,6 +134,15 @@ void begin(bool is_device, const char *op)
 void end(void)
 {
 	trace_on = false;
+}
+
+void end_as(const char *accesses)
+{
+	end();
+	if (strcmp(t.order, accesses) != 0) {
+		fprintf(stderr, "reads: %s: accesses %s, not %s\n", t.op, t.order, accesses);
+		exit(1);
+	}
 }
 
 // --- Nearly right memory ---
@@ -186,7 +211,7 @@ static void start(uint16_t size, bool event_idx)
 	if (guestmem_add(&p.mem, PAIR_GPA, len, p.ram, 0) ||
 		guestmem_add(&p.mem, PAIR_GPA + len, PAIR_DATA / 2, p.ram + len, 0))
 		exit(1);
-	trace_watch(p.ram, p.layout.total + PAIR_DATA, hook);
+	trace_watch(p.ram, p.layout.total + PAIR_DATA, hook, fence_hook);
 }
 
 // The checker must see something, or all of this proves nothing.

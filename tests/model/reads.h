@@ -9,6 +9,10 @@ extern struct pair p;
 // From begin to end accesses to p.ram are judged, as those of one operation of one side.
 void begin(bool is_device, const char *op);
 void end(void);
+
+// The same, where the operation must have been just these: r read, w write, f full fence, in order.
+void end_as(const char *accesses);
+
 bool was_read(size_t offset);
 void forget_reads(void);
 

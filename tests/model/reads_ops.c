@@ -44,15 +44,20 @@ void device_round(uint64_t *n_good)
 	}
 	begin(true, "vq_device_used_burst");
 	vq_device_used_burst(&p.dev, elems, n);
-	vq_device_publish(&p.dev);
 	end();
+	begin(true, "vq_device_publish, vq_fence");
+	vq_device_publish(&p.dev);
+	vq_fence();
+	end_as("wf");
 	begin(true, "vq_device_needs_notification");
 	vq_device_needs_notification(&p.dev);
 	end();
 	begin(true, "vq_device_enable_notification");
 	vq_device_enable_notification(&p.dev);
+	end_as("wfr"); // the wish, the fence, the second look
+	begin(true, "vq_device_disable_notification");
 	vq_device_disable_notification(&p.dev);
-	end();
+	end_as(p.dev.ring.event_idx ? "" : "w");
 	randomise();
 	begin(true, "avail, peek, desc");
 	n = vq_device_avail(&p.dev, 16);
@@ -103,8 +108,10 @@ void driver_round(void)
 			exit(1);
 	begin(false, "vq_driver_enable_callbacks");
 	vq_driver_enable_callbacks(d);
+	end_as("wfr");
+	begin(false, "vq_driver_disable_callbacks");
 	vq_driver_disable_callbacks(d);
-	end();
+	end_as(d->event_idx ? "" : "w");
 }
 
 bool second_look_is_seen(void)

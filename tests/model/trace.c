@@ -10,9 +10,12 @@ bool trace_on;
 static uint8_t *watched;
 static size_t watched_len;
 static void (*watch_hook)(const struct trace_access *a);
+static void (*watch_fence_hook)(int order);
 
-void trace_watch(void *base, size_t len, void (*hook)(const struct trace_access *a))
+void trace_watch(void *base, size_t len, void (*hook)(const struct trace_access *a),
+	void (*fence_hook)(int order))
 {
+	watch_fence_hook = fence_hook;
 	watched = base;
 	watched_len = len;
 	watch_hook = hook;
@@ -102,4 +105,6 @@ void __tsan_func_exit(void)
 
 void __tsan_atomic_thread_fence(int order)
 {
+	if (trace_on)
+		watch_fence_hook(order);
 }

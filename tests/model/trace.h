@@ -19,4 +19,5 @@ struct trace_access {
 
 // Watches [base, base + len) while trace_on is set. One thread.
 extern bool trace_on;
-void trace_watch(void *base, size_t len, void (*hook)(const struct trace_access *a));
+void trace_watch(void *base, size_t len, void (*hook)(const struct trace_access *a),
+	void (*fence_hook)(int order));

@@ -468,7 +468,7 @@ static void test_save_and_restore(void **state)
 	bad.size = 3;
 	assert_int_equal(vq_device_restore(&moved, &bad), -EINVAL);
 	bad = s;
-	bad.max_size = 0;
+	bad.max_size = 12;
 	assert_int_equal(vq_device_restore(&moved, &bad), -EINVAL);
 	bad = s;
 	bad.size = 16;
@@ -495,6 +495,24 @@ static void test_save_and_restore(void **state)
 	pair_fini(&p);
 }
 
+static void test_map_forgets_what_was_seen(void **state)
+{
+	struct pair p;
+
+	pair_init(&p, 8, false);
+	for (int i = 0; i < 4; i++)
+		pair_offer(&p, 0, 1, false);
+	assert_int_equal(vq_device_avail(&p.dev, 4), 4);
+	assert_true(vq_device_needs_notification(&p.dev));
+	vq_device_unmap(&p.dev);
+	p.drv.avail->idx = 1; // another ring, at the same place
+	vq_device_set_ready(&p.dev, true);
+	assert_int_equal(vq_device_map(&p.dev, &p.mem), 0);
+	assert_int_equal(vq_device_avail(&p.dev, 4), 1);
+	assert_true(vq_device_needs_notification(&p.dev));
+	pair_fini(&p);
+}
+
 static void test_set_next_forgets_what_was_seen(void **state)
 {
 	struct pair p;
@@ -504,6 +522,7 @@ static void test_set_next_forgets_what_was_seen(void **state)
 	for (int i = 0; i < 4; i++)
 		pair_offer(&p, 0, 1, false);
 	assert_int_equal(vq_device_avail(&p.dev, 4), 4);
+	assert_true(vq_device_needs_notification(&p.dev));
 	vq_device_set_next(&p.dev, 3, 3);
 	assert_int_equal(vq_device_pop_burst(&p.dev, &head, 1), 1);
 	assert_int_equal(vq_device_avail(&p.dev, 1), 0);
@@ -608,6 +627,7 @@ int main(void)
 		cmocka_unit_test(test_iterate_without_popping),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_save_and_restore),
+		cmocka_unit_test(test_map_forgets_what_was_seen),
 		cmocka_unit_test(test_set_next_forgets_what_was_seen),
 		cmocka_unit_test(test_enable_notification_sees_what_came_meanwhile),
 		cmocka_unit_test(test_needs_notification),

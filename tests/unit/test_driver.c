@@ -279,6 +279,32 @@ static void test_hostile_used_index(void **state)
 	}
 }
 
+static void test_reap_in_pieces(void **state)
+{
+	struct vq_reaped r[8];
+	uint16_t heads[8];
+	struct pair p;
+
+	pair_init(&p, 8, false);
+	pair_set_index(&p, 0xfffc);
+	for (int i = 0; i < 8; i++) {
+		heads[i] = pair_offer(&p, 0, 1, true);
+		pair_give_back(&p, heads[i], 1);
+	}
+	for (unsigned i = 0, max = 1; i < 8; i += max, max = max < 4 ? max + 1 : 1) {
+		memset(r, 0xff, sizeof(r));
+		if (max > 8 - i)
+			max = 8 - i;
+		assert_int_equal(vq_driver_reap_burst(&p.drv, r, max), max);
+		for (unsigned k = 0; k < max; k++)
+			assert_int_equal(r[k].head, heads[i + k]);
+		if (max < 8)
+			assert_int_equal(r[max].head, 0xffff);
+	}
+	assert_int_equal(vq_driver_reap_burst(&p.drv, r, 8), 0);
+	pair_fini(&p);
+}
+
 // Pushed but not published chains cannot have been used.
 static void test_used_before_published(void **state)
 {
@@ -430,6 +456,7 @@ int main(void)
 		cmocka_unit_test(test_repost_waits_for_the_slots_chain),
 		cmocka_unit_test(test_skip_takes_no_more_than_was_seen),
 		cmocka_unit_test(test_hostile_used_index),
+		cmocka_unit_test(test_reap_in_pieces),
 		cmocka_unit_test(test_used_before_published),
 		cmocka_unit_test(test_hostile_used_id),
 		cmocka_unit_test(test_same_id_used_twice),
