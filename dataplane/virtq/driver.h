@@ -243,6 +243,29 @@ static inline void vq_driver_skip_used(struct vq_driver *q, unsigned n)
 	q->next_used = (uint16_t)(q->next_used + n);
 }
 
+// The used element i past the ones reaped, i < vq_driver_used_pending(): one load of what the device
+// wrote, unchecked.
+static inline struct vring_used_elem vq_driver_peek_used(const struct vq_driver *q, unsigned i)
+{
+	const uint64_t *e = (const uint64_t *)&q->used->ring[(q->next_used + i) & (q->size - 1u)];
+	uint64_t v = __atomic_load_n(e, __ATOMIC_RELAXED);
+
+	return (struct vring_used_elem){(uint32_t)v, (uint32_t)(v >> 32)};
+}
+
+// For a ring with all its slots in flight, and a device known to use buffers in order (load
+// generators): the n oldest chains came back and are offered again where they are, so that two
+// indexes are all that moves. False, nothing done: a slot is not in flight, or vq_driver_used_pending()
+// has not seen n used.
+static inline bool vq_driver_recycle(struct vq_driver *q, unsigned n)
+{
+	if (vq_driver_in_flight(q) != q->size || n > (uint16_t)(q->used_idx - q->next_used))
+		return false;
+	q->next_used = (uint16_t)(q->next_used + n);
+	q->next_avail = (uint16_t)(q->next_avail + n);
+	return true;
+}
+
 // Asks the device for notifications from now on and answers whether more was used meanwhile: then
 // none may come for it and the caller reaps again before it sleeps.
 static inline bool vq_driver_enable_callbacks(struct vq_driver *q)

@@ -17,6 +17,7 @@
 #define GEN_VERIFY_MAX  16u // guests whose frames can be verified
 #define GEN_SIZES_MAX   4u
 #define GEN_BATCH_MAX   64u
+#define GEN_SLICES      4096u
 #define GEN_FRAME_MAX   65535u
 #define GEN_ADDRESS_MAX 10000u
 #define GEN_GAPS        256u // holes in the sequence that are remembered, to tell late from doubled
@@ -91,8 +92,8 @@ struct gen_stats {
 	uint64_t doubled;    // came twice
 	uint64_t altered;    // content is not what was sent
 	uint64_t bad_header; // virtio-net header is not what it must be
-	uint64_t misdirected;
-	uint64_t tx_full; // wanted to send and had no free slot
+	uint64_t flooded;    // meant for another guest: the switch did not know where it lives
+	uint64_t tx_full;    // wanted to send and had no free slot
 	uint64_t kicks, kicks_saved;
 	uint64_t overrun; // an interface's socket was full: the generator was too slow
 };
@@ -135,6 +136,10 @@ struct gen {
 	double ticks_hz;
 	struct histogram hist;
 	struct gen_floor *floor;
+	// Rates of short slices of the measured time, in Mpps: what it is while nothing disturbs.
+	double slice[GEN_SLICES];
+	unsigned n_slices;
+	uint64_t slice_start, slice_frames;
 	const char *broken; // why nothing works any more
 	struct gen_guest guest[GEN_GUESTS_MAX];
 };

@@ -233,7 +233,7 @@ void gen_verify(struct gen *g, struct gen_guest *w, const uint8_t *frame, uint32
 	}
 	to_all = field[2] == GEN_EVERYBODY;
 	if (!to_all && field[2] != w->me) {
-		w->st.misdirected++;
+		w->st.flooded++;
 		return;
 	}
 	if (!is_unaltered(g, frame, len, field[1], to_all ? g->n : w->me, seq)) {

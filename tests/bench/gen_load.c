@@ -7,6 +7,7 @@
 
 #define CATCH_UP      0.001 // seconds of its schedule that a paced sender makes up for at most
 #define WINDOW_LOST_S 0.01
+#define SLICE_S       0.001
 
 // Who sends, shares the rate.
 struct pace {
@@ -98,9 +99,25 @@ static void run_window(struct gen *g, double seconds)
 	} while (clock_ticks() < end && !g->broken);
 }
 
+// A slice of the measured time is over: notes the rate in it.
+static void end_slice(struct gen *g, uint64_t now)
+{
+	double seconds = (double)(now - g->slice_start) / g->ticks_hz;
+	uint64_t frames = 0;
+
+	if (seconds < SLICE_S)
+		return;
+	for (unsigned i = 0; i < g->n; i++)
+		frames += g->guest[i].st.rx_frames;
+	if (g->n_slices < GEN_SLICES)
+		g->slice[g->n_slices++] = (double)(frames - g->slice_frames) / seconds / 1e6;
+	g->slice_start = now;
+	g->slice_frames = frames;
+}
+
 static void run_flood(struct gen *g, double seconds)
 {
-	uint64_t end = clock_ticks() + (uint64_t)(seconds * g->ticks_hz);
+	uint64_t end = clock_ticks() + (uint64_t)(seconds * g->ticks_hz), now;
 
 	do {
 		for (unsigned pass = 0; pass < 16; pass++) {
@@ -108,7 +125,9 @@ static void run_flood(struct gen *g, double seconds)
 				g->guest[i].budget = g->guest[i].sends ? g->batch : 0;
 			gen_pass(g);
 		}
-	} while (clock_ticks() < end && !g->broken);
+		now = clock_ticks();
+		end_slice(g, now);
+	} while (now < end && !g->broken);
 }
 
 static void run_paced(struct gen *g, double seconds, double *behind)
@@ -165,6 +184,7 @@ int gen_load(struct gen *g)
 	start = clock_now_ns();
 	cpu = clock_cpu_ns();
 	r.switches = gen_switches();
+	g->n_slices = 0;
 	run(g, g->opt.seconds, &r.behind);
 	r.switches = gen_switches() - r.switches;
 	r.seconds = (double)(clock_now_ns() - start) / 1e9;

@@ -117,16 +117,24 @@ static unsigned push_first_lap(struct vq_driver *q, unsigned slot, unsigned n)
 	return i;
 }
 
-INLINE void send_frames(struct gen *g, struct gen_guest *w)
+// Makes n chains from the next slot available. In a full ring their slots are those just used.
+INLINE bool offer(struct vq_driver *q, unsigned used, unsigned n, unsigned slot, bool is_lapped)
+{
+	if (vq_likely(used == n && vq_driver_recycle(q, n)))
+		return true;
+	vq_driver_skip_used(q, used);
+	return (is_lapped ? vq_driver_repost(q, n) : push_first_lap(q, slot, n)) == n;
+}
+
+// `used` chains came back.
+INLINE void send_frames(struct gen *g, struct gen_guest *w, unsigned used)
 {
 	struct vq_driver *q = w->tx;
-	unsigned room, n = w->budget, used, slot, done;
-	unsigned bytes = 0;
+	unsigned room = q->size - vq_driver_in_flight(q) + used;
+	unsigned n = w->budget, slot = q->next_avail & w->mask, bytes = 0;
 
 	if (!n)
 		return;
-	used = vq_driver_used_pending(q);
-	room = q->size - vq_driver_in_flight(q) + used;
 	if (n > g->batch)
 		n = g->batch;
 	if (room < n) {
@@ -138,15 +146,11 @@ INLINE void send_frames(struct gen *g, struct gen_guest *w)
 		}
 		n = room;
 	}
-	vq_driver_skip_used(q, used);
-	slot = q->next_avail & w->mask;
+	if (vq_driver_in_flight(q) == q->size)
+		used = n; // the rest can wait
 	if (g->write != GEN_NONE)
 		write_slots(g, w, slot, n);
-	if (vq_unlikely(q->avail_shadow[w->mask] == VQ_NONE))
-		done = push_first_lap(q, slot, n);
-	else
-		done = vq_driver_repost(q, n);
-	if (vq_unlikely(done != n))
+	if (vq_unlikely(!offer(q, used, n, slot, q->avail_shadow[w->mask] != VQ_NONE)))
 		g->broken = "a transmit ring's slots are still in flight";
 	vq_driver_publish(q);
 	for (unsigned i = 0; g->n_sizes > 1 && i < n; i++)
@@ -184,32 +188,36 @@ INLINE uint64_t read_lines(const uint8_t *p, uint32_t len)
 	return sum[0] | sum[3];
 }
 
-INLINE uint64_t receive_frames(struct gen *g, struct gen_guest *w)
+// Takes n buffers; meanwhile the lines of `ahead` frames to be sent are fetched, so that both kinds
+// of misses overlap.
+INLINE void receive_frames(struct gen *g, struct gen_guest *w, unsigned n, unsigned ahead)
 {
-	struct vq_reaped r[GEN_BATCH_MAX];
 	struct vq_driver *q = w->rx;
-	unsigned n = vq_driver_used_pending(q), slot = q->next_used & w->mask;
 	const uint32_t hdr_len = w->guest.hdr_len;
+	unsigned slot = q->next_used & w->mask, tx_slot = w->tx->next_avail & w->mask;
 	gen_line sum = {0};
 	uint64_t sink = 0, frames = 0, bytes = 0;
 
-	if (!n)
-		return 0;
-	if (n > g->batch)
-		n = g->batch;
 	g->now = g->latency ? clock_ticks() : 0;
-	n = vq_driver_reap_burst(q, r, n);
 	for (unsigned i = 0; i < n; i++) {
 		const uint8_t *frame = w->rx_frames + (size_t)slot * w->rx_stride;
-		uint32_t len = r[i].len - hdr_len;
+		struct vring_used_elem e = vq_driver_peek_used(q, i);
+		uint32_t len = e.len - hdr_len;
 		uint16_t pieces = 1;
 
-		if (vq_unlikely(r[i].head != slot || r[i].len < (w->more ? 1 : hdr_len + 14)))
+		if (i < ahead) {
+			fetch_for_write(w->tx_frames + (size_t)tx_slot * w->tx_stride);
+			tx_slot = (tx_slot + 1) & w->mask;
+		}
+		if (vq_unlikely(e.id != slot || e.len > w->rxq->buf_size ||
+				e.len < (w->more ? 1 : hdr_len + 14))) {
 			g->broken =
-				"the switch uses receive buffers out of order, or too few bytes";
+				"the switch uses receive buffers out of order, or a wrong length";
+			return;
+		}
 		slot = (slot + 1) & w->mask;
 		if (vq_unlikely(w->more)) { // no header in this one
-			take_piece(g, w, frame - hdr_len, r[i].len);
+			take_piece(g, w, frame - hdr_len, e.len);
 			if (g->read == GEN_FULL) {
 				sum |= *(const gen_line *)frame;
 				sink |= read_lines(frame, len);
@@ -241,11 +249,10 @@ INLINE uint64_t receive_frames(struct gen *g, struct gen_guest *w)
 	w->sink |= sink | sum[0] | sum[5];
 	w->st.rx_frames += frames;
 	w->st.rx_bytes += bytes;
-	if (vq_unlikely(vq_driver_repost(q, n) != n))
-		g->broken = "a receive ring's slots are still in flight";
+	if (vq_unlikely(!vq_driver_recycle(q, n)))
+		g->broken = "a receive ring is not full";
 	vq_driver_publish(q);
 	w->rx_touched = 1;
-	return n;
 }
 
 INLINE void kick_if_asked(struct gen_guest *w, struct vq_driver *q, struct front_guest_queue *fq)
@@ -258,35 +265,9 @@ INLINE void kick_if_asked(struct gen_guest *w, struct vq_driver *q, struct front
 	}
 }
 
-WIDE uint64_t gen_pass(struct gen *g)
+// Kicks every queue that was published to, where it is wanted.
+INLINE void kick_all(struct gen *g)
 {
-	uint64_t got = 0;
-	unsigned touched = 0;
-
-	for (unsigned i = 0; i < g->n; i++) {
-		struct gen_guest *w = &g->guest[i];
-
-		if (vq_unlikely(w->packet != NULL)) {
-			got += gen_packet_rx(g, w);
-			continue;
-		}
-		got += receive_frames(g, w);
-		touched |= w->rx_touched;
-	}
-	if (g->write_times)
-		g->now = clock_ticks();
-	for (unsigned i = 0; i < g->n; i++) {
-		struct gen_guest *w = &g->guest[i];
-
-		if (vq_unlikely(w->packet != NULL)) {
-			gen_packet_tx(g, w);
-			continue;
-		}
-		send_frames(g, w);
-		touched |= w->tx_touched;
-	}
-	if (!touched || !g->opt.kick)
-		return got;
 	// The indexes before the looks at what the switch asked for, once for all queues. Partner:
 	// the switch's fence between asking for kicks and its second look at the indexes.
 	vq_fence();
@@ -299,6 +280,42 @@ WIDE uint64_t gen_pass(struct gen *g)
 			kick_if_asked(w, w->rx, w->rxq);
 		w->tx_touched = w->rx_touched = 0;
 	}
+}
+
+INLINE unsigned look(const struct gen *g, struct vq_driver *q)
+{
+	unsigned n = vq_driver_used_pending(q);
+
+	return n < g->batch ? n : g->batch;
+}
+
+WIDE uint64_t gen_pass(struct gen *g)
+{
+	uint64_t got = 0;
+	unsigned touched = 0;
+
+	for (unsigned i = 0; i < g->n; i++) {
+		struct gen_guest *w = &g->guest[i];
+		unsigned n, used;
+
+		if (vq_unlikely(w->packet != NULL)) {
+			got += gen_packet_rx(g, w);
+			g->now = clock_ticks();
+			gen_packet_tx(g, w);
+			continue;
+		}
+		n = look(g, w->rx);
+		used = w->budget ? vq_driver_used_pending(w->tx) : 0;
+		if (n)
+			receive_frames(g, w, n, used < n ? used : n);
+		if (g->write_times)
+			g->now = clock_ticks();
+		send_frames(g, w, used);
+		touched |= w->tx_touched | w->rx_touched;
+		got += n;
+	}
+	if (touched && g->opt.kick)
+		kick_all(g);
 	return got;
 }
 

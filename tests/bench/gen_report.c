@@ -4,6 +4,7 @@
 #include "tests/bench/cache_line.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 
 static const char *const pattern_name[] = {"pairs", "oneway", "mesh", "broadcast"};
@@ -38,6 +39,27 @@ uint64_t gen_switches(void)
 static double micros(const struct gen *g, double share)
 {
 	return (double)histogram_quantile(&g->hist, share) / g->ticks_hz * 1e6;
+}
+
+static int by_rate(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+// The rate that nine of ten slices stay below: of a run that was disturbed, what it would have been.
+static void print_slices(const struct gen *g)
+{
+	static double sorted[GEN_SLICES];
+
+	if (!g->n_slices)
+		return;
+	for (unsigned i = 0; i < g->n_slices; i++)
+		sorted[i] = g->slice[i];
+	qsort(sorted, g->n_slices, sizeof(sorted[0]), by_rate);
+	printf("\"slices\": %u, \"slice_p50_mpps\": %.3f, \"slice_p90_mpps\": %.3f, ", g->n_slices,
+		sorted[g->n_slices / 2], sorted[g->n_slices * 9 / 10]);
 }
 
 static void print_settings(const struct gen *g)
@@ -97,10 +119,10 @@ void gen_report(const struct gen *g, const struct gen_result *r)
 	printf("\"total_tx\": %llu, \"total_rx\": %llu, \"lost\": %llu, \"late\": %llu, ",
 		(unsigned long long)a->tx_frames, (unsigned long long)a->rx_frames,
 		(unsigned long long)lost, (unsigned long long)a->late);
-	printf("\"doubled\": %llu, \"altered\": %llu, \"misdirected\": %llu, \"bad_header\": "
+	printf("\"doubled\": %llu, \"altered\": %llu, \"flooded\": %llu, \"bad_header\": "
 	       "%llu, ",
 		(unsigned long long)a->doubled, (unsigned long long)a->altered,
-		(unsigned long long)a->misdirected, (unsigned long long)a->bad_header);
+		(unsigned long long)s->flooded, (unsigned long long)a->bad_header);
 	printf("\"other\": %llu, \"overrun\": %llu, \"tx_full\": %llu, \"kicks\": %llu, ",
 		(unsigned long long)a->rx_other, (unsigned long long)a->overrun,
 		(unsigned long long)s->tx_full, (unsigned long long)s->kicks);
@@ -109,6 +131,7 @@ void gen_report(const struct gen *g, const struct gen_result *r)
 	if (r->trips || r->trips_lost)
 		printf("\"trips\": %llu, \"trips_lost\": %llu, ", (unsigned long long)r->trips,
 			(unsigned long long)r->trips_lost);
+	print_slices(g);
 	if (g->floor)
 		printf("\"cycles_per_frame\": %.1f, ", gen_floor_cycles(g));
 	if (g->hist.n)

@@ -106,7 +106,7 @@ static int start_guest(struct gen *g, struct gen_guest *w)
 		.ring_size = g->opt.ring,
 		.features = g->opt.features,
 		.rx_buf = g->opt.rx_buf,
-		.tx_buf = longest + 64 > 2048 ? longest + 64 : 2048,
+		.tx_buf = longest + 12,
 		.huge = g->opt.huge,
 		.polling = true,
 		.timeout_ms = 15000,

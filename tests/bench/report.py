@@ -25,7 +25,7 @@ def one_line(case, r):
         text += f", p50 {r['p50_us']:.2f} p99 {r['p99_us']:.2f} us"
     if "cycles_per_frame" in r:
         text += f", {r['cycles_per_frame']:.1f} cycles a frame"
-    bad = sum(r.get(k, 0) for k in ("doubled", "altered", "misdirected", "late", "bad_header"))
+    bad = sum(r.get(k, 0) for k in ("doubled", "altered", "late", "bad_header"))
     return text + (f", {bad} WRONG" if bad else "") + f"  {where}"
 
 
@@ -176,9 +176,9 @@ def render(data, cases):
         lines += ["", "**The machine was loaded by others: these figures are not to be compared.**"]
     n = [r for r in data["results"] if "round" in r]
     bad = sum(bool(r["dropped"]) for r in n)
-    wrong = sum(r.get(k, 0) for r in n for k in ("doubled", "altered", "misdirected", "late"))
+    wrong = sum(r.get(k, 0) for r in n for k in ("doubled", "altered", "late"))
     lines += ["", f"Runs: {len(n)}, of which {bad} did not count (the cores moved, or the generator was "
-        f"disturbed). Frames doubled, reordered, altered or misdirected: {wrong}.", ""]
+        f"disturbed). Frames doubled, reordered or altered: {wrong}.", ""]
     for near, word in CLASSES:
         lines.append(section(res, data, cases, near, word))
     lines.append(idle_section(res, cases))

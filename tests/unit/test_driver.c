@@ -218,6 +218,41 @@ static void test_repost_waits_for_the_slots_chain(void **state)
 	pair_fini(&p);
 }
 
+// A full ring goes round by its indexes alone; whatever else it is does not.
+static void test_recycle(void **state)
+{
+	uint16_t got[4];
+	struct pair p;
+
+	pair_init(&p, 4, false);
+	pair_set_index(&p, 0xfffe);
+	for (int i = 0; i < 4; i++) {
+		assert_false(vq_driver_recycle(&p.drv, 0)); // not full
+		pair_offer(&p, 0, 1, true);
+	}
+	for (unsigned round = 0; round < 100; round++) {
+		unsigned n = 1 + round % 4;
+
+		assert_int_equal(vq_device_pop_burst(&p.dev, got, n), n);
+		for (unsigned i = 0; i < n; i++)
+			vq_device_used(&p.dev, i, got[i], 100 + i);
+		vq_device_add(&p.dev, n);
+		vq_device_publish(&p.dev);
+		assert_false(vq_driver_recycle(&p.drv, n)); // it has not looked
+		assert_int_equal(vq_driver_used_pending(&p.drv), n);
+		for (unsigned i = 0; i < n; i++) {
+			assert_int_equal(vq_driver_peek_used(&p.drv, i).id, got[i]);
+			assert_int_equal(vq_driver_peek_used(&p.drv, i).len, 100 + i);
+		}
+		assert_false(vq_driver_recycle(&p.drv, n + 1));
+		assert_true(vq_driver_recycle(&p.drv, n));
+		vq_driver_publish(&p.drv);
+	}
+	assert_false(p.dev.broken);
+	assert_false(p.drv.broken);
+	pair_fini(&p);
+}
+
 static void test_skip_takes_no_more_than_was_seen(void **state)
 {
 	struct pair p;
@@ -454,6 +489,7 @@ int main(void)
 		cmocka_unit_test(test_push_refuses),
 		cmocka_unit_test(test_repost_in_order),
 		cmocka_unit_test(test_repost_waits_for_the_slots_chain),
+		cmocka_unit_test(test_recycle),
 		cmocka_unit_test(test_skip_takes_no_more_than_was_seen),
 		cmocka_unit_test(test_hostile_used_index),
 		cmocka_unit_test(test_reap_in_pieces),
