@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-#define MAX_BYTES (1ull << 32) // virtio 1.2, 2.7.5.1: no chain is longer in total
+#define MAX_BYTES (1ull << 32) // virtio 1.2, 2.7.5: no chain is longer in total
 #define MAX_PIECES \
 	(GUESTMEM_MAX_REGIONS + 2) // of a range under 2^32 bytes: one per region, two cuts at 2^31
 

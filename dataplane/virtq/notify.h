@@ -24,8 +24,7 @@
 static inline void vq_fence(void)
 {
 #if defined(__x86_64__) && !VQ_THREAD_SANITIZER
-	// A locked operation on the stack orders loads and stores like mfence and costs a third of
-	// it.
+	// A locked operation on the stack orders loads and stores like mfence at half its cost.
 	__asm__ volatile("lock; addl $0, -4(%%rsp)" ::: "memory", "cc");
 #else
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -94,7 +94,7 @@ static inline bool vq_used_ring_should_notify(struct vq_used_ring *r)
 }
 
 // Asks the driver not to kick. A hint: a kick may still come. With EVENT_IDX there is nothing to
-// write (flags stay 0, virtio 1.2, 2.7.10.1): the driver kicks once when it passes the avail_event
+// write (flags stay 0, virtio 1.2, 2.7.10.2): the driver kicks once when it passes the avail_event
 // written last, then no more.
 static inline void vq_used_ring_suppress(struct vq_used_ring *r)
 {
