@@ -84,33 +84,35 @@ static void end_line(struct screen *s)
 	s->line++;
 }
 
+static void draw_worker(struct screen *s, const struct top_worker *w)
+{
+	unsigned width = s->columns >= 100 ? 30 : 10;
+	double share = w->busy_share > 1 ? 1 : w->busy_share;
+	char bar[32], core[24] = "", pps[SHORT_NUMBER];
+
+	for (unsigned b = 0; b < width; b++)
+		bar[b] = b < (unsigned)(share * width + 0.5) ? '|' : ' ';
+	bar[width] = 0;
+	if (w->core >= 0)
+		snprintf(core, sizeof(core), " core %d", w->core);
+	fprintf(s->to, "worker %d%s [%s%s%s] %3.0f%% busy %3.0f%% cpu %s %5spps %4.0f cycles/frame",
+		w->id, core,
+		paint(s->cli, share > 0.9   ? BAD
+			      : share > 0.6 ? WARN
+					    : GOOD),
+		bar, unpaint(s->cli), 100 * share, 100 * w->cpu_share,
+		strcmp(w->state, "asleep") == 0 ? "zz" : "  ", short_number(w->pps, pps),
+		w->cycles);
+	end_line(s);
+}
+
 static void draw_workers(struct screen *s)
 {
 	const struct top *t = &s->top;
 	unsigned limit = s->is_live && t->n_workers > s->rows / 3 ? s->rows / 3 : t->n_workers;
-	char pps[SHORT_NUMBER];
 
-	for (unsigned i = 0; i < limit; i++) {
-		const struct top_worker *w = &t->workers[i];
-		char bar[21], core[24] = "";
-		double share = w->busy_share > 1 ? 1 : w->busy_share;
-		for (unsigned b = 0; b < 20; b++)
-			bar[b] = b < (unsigned)(share * 20 + 0.5) ? '|' : ' ';
-		bar[20] = 0;
-		if (w->core >= 0)
-			snprintf(core, sizeof(core), " core %d", w->core);
-		fprintf(s->to,
-			"worker %d%s [%s%s%s] %3.0f %% busy %3.0f %% cpu %s %6spps %4.0f "
-			"cycles/frame",
-			w->id, core,
-			paint(s->cli, share > 0.9   ? BAD
-				      : share > 0.6 ? WARN
-						    : GOOD),
-			bar, unpaint(s->cli), 100 * share, 100 * w->cpu_share,
-			strcmp(w->state, "asleep") == 0 ? "zz" : "  ", short_number(w->pps, pps),
-			w->cycles);
-		end_line(s);
-	}
+	for (unsigned i = 0; i < limit; i++)
+		draw_worker(s, &t->workers[i]);
 	if (limit < t->n_workers) {
 		fprintf(s->to, "and %u more workers: weftctl worker show", t->n_workers - limit);
 		end_line(s);
@@ -128,10 +130,13 @@ static void draw_title(struct screen *s)
 		up += strcmp(s->top.ports[i].state, "up") == 0;
 	localtime_r(&now, &tm);
 	strftime(when, sizeof(when), "%H:%M:%S", &tm);
-	fprintf(s->to, "%sweft %s%s  %s  %u ports, %u up  %u addresses  every %g s  sorted by %s%s",
-		paint(s->cli, STRONG), s->version, unpaint(s->cli), when, s->top.n_ports, up,
-		s->top.n_addresses, s->interval, top_sort_names[s->sort],
-		s->paused ? "  PAUSED" : "");
+	fprintf(s->to, "%sweft %s%s  %s  %u ports, %u up  %u addresses  ", paint(s->cli, STRONG),
+		s->version, unpaint(s->cli), when, s->top.n_ports, up, s->top.n_addresses);
+	if (s->paused)
+		fputs("PAUSED", s->to);
+	else
+		fprintf(s->to, "every %g s", s->interval);
+	fprintf(s->to, "  sorted by %s", top_sort_names[s->sort]);
 	end_line(s);
 }
 

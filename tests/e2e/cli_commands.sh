@@ -1,0 +1,170 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Every command of weftctl against a live daemon, for people and as JSON, and what each refuses.
+
+# shellcheck source=tests/lib/weft.sh
+. "$(dirname "$0")/../lib/weft.sh"
+
+weft_test cli
+config <<YAML
+workers: [{core: 0}]
+ports:
+  - {name: vm1, type: vhost-user, socket: @T@/vm1.sock, queues: 2, vlan: {access: 10}}
+  - {name: gone, type: af-xdp, device: nosuch0}
+  - {name: host, type: tap, device: w$$}
+YAML
+weft_start
+
+# says PATTERN WORD...: the command must succeed and print it.
+says() {
+	local pattern=$1 output
+	shift
+	output=$(ctl "$@" 2>&1) || fail "weftctl $* failed: $output"
+	expect "$output" "$pattern" "weftctl $*"
+}
+
+# status N WORD...: the command must end with this status.
+status() {
+	local want=$1 got=0
+	shift
+	ctl "$@" >/dev/null 2>&1 || got=$?
+	[[ $got == "$want" ]] || fail "weftctl $*: status $got, expected $want"
+}
+
+info "version"
+says 'weftctl [0-9.]+.*weftd [0-9.]+, API 1' version
+check '.version and .weftctl and .api == 1 and .pid > 0' version
+
+info "port show: a port that cannot be opened is listed with the reason, the others work"
+says 'PORT +TYPE +STATE' port show
+says 'gone +af-xdp +failed.*nosuch0' port
+check 'length == 3' port show
+check '.[] | select(.name == "vm1") | .state == "down" and .config.vlan.access == 10 and (.rx_queues | length) == 2' port show
+check '.[] | select(.name == "gone") | .state == "failed" and .pending and (.why | test("nosuch0"))' port show
+says 'socket +.*/vm1.sock' port show vm1
+check '.[0].details.connected == false' port show vm1
+ctl_refuses "unknown port 'vm01', did you mean 'vm1'" port show vm01
+
+info "port add, set, del"
+status 0 port add vm2 type vhost-user socket "$T/vm2.sock" mode server vlan access 10
+[[ -S $T/vm2.sock ]] || fail "no socket for vm2"
+check '.[] | select(.name == "vm2") | .config == {name: "vm2", type: "vhost-user", socket: "'"$T"'/vm2.sock", mode: "server", vlan: {access: 10}}' port show
+ctl_refuses "there is a port 'vm2' already" port add vm2 type tap device x
+ctl_refuses "unknown key 'vlna', did you mean 'vlan'" port add vm3 type tap device "x$$" vlna access 1
+ctl_refuses 'vlan.access: a number from 1 to 4094' port add vm3 type tap device "x$$" vlan access 5000
+ctl_refuses "did you mean 'vhost-user'" port add vm3 type vhost-usr socket "$T/vm3.sock"
+ctl_refuses 'port vm1 has' port add vm3 type vhost-user socket "$T/vm1.sock"
+ctl_refuses 'needs a value' port add vm3 type
+status 1 port add vm3 type af-xdp device nosuch1
+check 'map(.name) | index("vm3") == null' port show
+status 0 port set vm2 vlan trunk 10,20-30 native 1 policy macs 52:54:00:00:00:02 rate 1G
+check '.[0].config | .vlan == {trunk: ["10", "20-30"], native: 1} and .policy.rate == "1G"' port show vm2
+says 'trunk 10,20-30 native 1' port show vm2
+status 0 port set vm2 vlan access 5 policy default
+check '.[0].config | .vlan == {access: 5} and .policy == null' port show vm2
+ctl_refuses 'queues: a number from 1 to 16' port set vm2 queues 99
+check '.[0].config | .vlan == {access: 5} and .queues == null' port show vm2
+
+info "fdb"
+status 0 fdb add 52:54:00:00:00:01 port vm1 vlan 10
+status 0 fdb add 52:54:00:00:00:02 port vm2 vlan 5
+says '52:54:00:00:00:01 +10 +vm1 +static' fdb show
+check 'length == 1 and .[0] == {mac: "52:54:00:00:00:01", vlan: 10, port: "vm1", static: true, age: .[0].age}' fdb show vlan 10
+check 'length == 1' fdb show port vm2
+check 'length == 0' fdb show mac 52:54:00:00:00:09
+ctl_refuses "did you mean 'vm" fdb show port vm3
+ctl_refuses 'no machine' fdb add ff:ff:ff:ff:ff:ff port vm1
+ctl_refuses 'the port is missing' fdb add 52:54:00:00:00:03
+ctl_refuses "did you mean 'vlan'" fdb show vlna 10
+says '[0-9]+ addresses forgotten' fdb flush
+check '.flushed >= 0' fdb flush port vm1
+status 0 fdb del 52:54:00:00:00:01 vlan 10
+status 1 fdb del 52:54:00:00:00:01 vlan 10
+
+info "vlan, stats, worker"
+says '10 +0 +vm1' vlan show
+check '.[] | select(.vlan == 10) | .ports == [{port: "vm1", mode: "access"}]' vlan show
+check 'length == 1' vlan show 5
+says 'PORT +RX FRAMES' stats show
+check 'length == 3 and (.[0].drops | has("ring_full"))' stats show
+check 'length == 1 and .[0].port == "vm1"' stats show vm1
+says 'ring_full' stats reasons
+check 'length > 10 and all(.text != "" and .remedy != "")' stats reasons
+says 'WORKER +CORE +STATE' worker show
+check '.[0] | .core == 0 and (.queues | map(select(.port == "vm1")) | length) == 2' worker show
+status 0 worker set 0 port vm1 queue 1
+ctl_refuses 'there is no worker 7' worker set 7 port vm1 queue 1
+ctl_refuses 'the last is 1' worker set 0 port vm1 queue 2
+
+info "config: what was done at run time is what is saved"
+says 'name: vm2' config show
+check '.saved == false and .config.ports[-1].name == "vm2"' config show
+says 'good: 3 ports' config check
+printf 'ports:\n  - {name: a, typ: tap}\n' >"$T/bad.yaml"
+ctl_refuses "bad.yaml:2:15: ports\[0\].typ: unknown key 'typ', did you mean 'type'" config check "$T/bad.yaml"
+ctl_refuses 'bad.yaml: No such file' config check "$T/none/bad.yaml"
+says 'unchanged' config set log level debug
+ctl_refuses 'one of error, warning' config set log level chatty
+ctl_refuses 'not YAML|JSON' config set workers '[{'
+says 'saved to .*weft.yaml' config save
+check '.saved' config show
+"$WEFTD" -c "$T/weft.yaml" --check | grep -q 'good: 4 ports' || fail "the saved file is not good"
+says 'idle takes effect' config set idle poll
+says 'added' config reload
+check '.config.idle == null' config show
+check '.added == 0 and .removed == 0 and .changed == 0 and .unchanged == 4' config reload
+status 0 port del vm2
+check 'map(.name) | index("vm2") == null' port show
+[[ ! -e $T/vm2.sock ]] || fail "the socket of vm2 is still there"
+
+info "monitor"
+spawn "$T/events" "$WEFTCTL" -s "$SOCKET" -j monitor port-added config
+wait_until 5 has '.clients? // true' version
+until_true 5 grep -q port-added "$T/events" || {
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		status 0 port add vm5 type vhost-user socket "$T/vm5.sock"
+		status 0 port del vm5
+		! grep -q port-added "$T/events" || break
+	done
+}
+wait_until 5 grep -q '"event":"port-added".*"port":"vm5"' "$T/events"
+! grep -q 'port-removed' "$T/events" || fail "an event that was not asked for"
+ctl_refuses "did you mean 'link-up'" monitor link-upp
+
+info "wrong words, help, exit statuses"
+status 2 prot show
+ctl_refuses "unknown word 'prot', did you mean 'port'" prot show
+ctl_refuses "did you mean 'port show'" port shwo
+ctl_refuses 'see weftctl help' xyzzy
+status 2
+status 3 -s "$T/none.sock" port show
+WEFTCTL_NONE=$("$WEFTCTL" -s "$T/none.sock" port show 2>&1) || true
+expect "$WEFTCTL_NONE" 'no weftd at .*start it' "without a daemon"
+says 'Example: weftctl port show' help
+for noun in port fdb vlan stats worker config top monitor capture version; do
+	says 'Example: weftctl' help $noun
+done
+says 'Usage: weftctl fdb add MAC port PORT \[vlan VLAN\]' fdb add --help
+
+info "completion knows what is live"
+[[ $(ctl __complete port show v) == vm1 ]] || fail "completion of a port"
+[[ $(ctl __complete fdb show port h) == host ]] || fail "completion of a port by keyword"
+[[ $(ctl __complete port set vm1 vlan a) == access ]] || fail "completion of a key"
+[[ $(ctl __complete vlan show 1 | tr '\n' ' ') == '1 10 ' ]] || fail "completion of a VLAN"
+[[ $(ctl __complete po) == port ]] || fail "completion of a noun"
+bash -c '
+	. "$1/packaging/completion/weftctl.bash"
+	COMP_WORDS=("$2" -s "$3" port show v) COMP_CWORD=5
+	_weftctl
+	[[ ${COMPREPLY[*]} == vm1 ]]' _ "$WEFT_ROOT" "$WEFTCTL" "$SOCKET" || fail "bash completion"
+
+info "no colours into a pipe; whole lines at any width"
+ctl port show | grep -q $'\e' && fail "colours in a pipe"
+script -qec "stty cols 80; $WEFTCTL -s $SOCKET port show" /dev/null >"$T/tty" </dev/null
+grep -q $'\e\[' "$T/tty" || fail "no colours on a terminal"
+NO_COLOR=1 script -qec "stty cols 80; $WEFTCTL -s $SOCKET port show" /dev/null >"$T/tty" </dev/null
+! grep -q $'\e\[3' "$T/tty" || fail "colours despite NO_COLOR"
+while IFS= read -r line; do
+	line=${line%$'\r'}
+	((${#line} <= 80)) || fail "${#line} columns on a terminal of 80: $line"
+done <"$T/tty"

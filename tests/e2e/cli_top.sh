@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# weftctl top on a terminal of 80 x 24, by its keys, and into a pipe.
+
+# shellcheck source=tests/lib/weft.sh
+. "$(dirname "$0")/../lib/weft.sh"
+
+need script stty mkfifo
+weft_test top
+{
+	echo 'ports:'
+	for i in $(seq 30); do
+		echo "  - {name: vm$i, type: vhost-user, socket: @T@/vm$i.sock}"
+	done
+} | config
+weft_start
+
+info "into a pipe: plain snapshots that end"
+ctl top -n 2 -d 0.2 >"$T/pipe"
+[[ $(grep -c '^weft ' "$T/pipe") == 2 ]] || fail "not two snapshots"
+[[ $(grep -c '^vm' "$T/pipe") == 60 ]] || fail "not all ports in each snapshot"
+! grep -q $'\e' "$T/pipe" || fail "escape sequences in a pipe"
+ctl top -n 1 -d 0.2 -f vm2 -o name | awk '/^vm/ {print $1}' >"$T/names"
+[[ $(tr '\n' ' ' <"$T/names") == 'vm2 vm20 vm21 vm22 vm23 vm24 vm25 vm26 vm27 vm28 vm29 ' ]] || fail "filter and order"
+ctl_refuses 'one of name, rx' top -o size
+ctl_refuses '0.1 to 3600' top -d 0
+
+info "on a terminal: what fits, and keys"
+mkfifo "$T/keys"
+exec 9<>"$T/keys"
+TERM=xterm spawn "$T/screen" script -qefc "stty rows 24 cols 80; $WEFTCTL -s $SOCKET top -d 0.2" /dev/null
+stop_pid "$PID"
+TERM=xterm setpriv --pdeathsig KILL script -qefc "stty rows 24 cols 80; $WEFTCTL -s $SOCKET top -d 0.2; echo status=\$?" \
+	"$T/screen" <"$T/keys" >/dev/null 2>&1 &
+pid=$!
+cleanup stop_pid $pid
+seen() { grep -aq -- "$1" "$T/screen"; }
+wait_until 10 seen 'sorted by rx'
+wait_until 10 seen $'\e\[?1049h'
+printf 'n' >&9
+wait_until 10 seen 'sorted by name'
+printf '/vm30\r' >&9
+wait_until 10 seen '/vm30'
+printf '?' >&9
+wait_until 10 seen 'any key goes back'
+printf 'x' >&9
+printf 'p' >&9
+wait_until 10 seen 'PAUSED'
+printf 'q' >&9
+wait_until 10 seen 'status=0'
+seen $'\e\[?1049l' || fail "the terminal was not given back"
+seen $'\e\[?25h' || fail "the cursor was not given back"
+# A screen of 24 lines is never scrolled: no more than 23 line ends between two homes.
+python3 - "$T/screen" <<'PY'
+import re, sys
+text = open(sys.argv[1], errors="replace", newline="").read().split("\x1b[?7h")[0]
+frames = text.split("\x1b[H")[1:]
+assert frames, "nothing was drawn"
+for frame in frames:
+    assert frame.count("\n") <= 23, frame
+    for line in frame.split("\n"):
+        plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", line)
+        assert len(plain) <= 80, (len(plain), plain)
+PY

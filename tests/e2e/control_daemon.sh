@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# The daemon's manners: start, refusal, signals, reload, systemd, privileges, end.
+
+# shellcheck source=tests/lib/weft.sh
+. "$(dirname "$0")/../lib/weft.sh"
+
+need capsh python3
+weft_test daemon
+good() {
+	config <<YAML
+workers: [{core: 0}]
+ports:
+  - {name: vm1, type: vhost-user, socket: @T@/vm1.sock, vlan: {access: 10}}
+  - {name: host, type: tap, device: w$$}
+YAML
+}
+
+info "it does not start on a bad configuration, and says where"
+config <<YAML
+ports:
+  - {name: vm1, type: vhost-user, sokcet: /x}
+YAML
+weftd_refuses "weft.yaml:2:35: ports\[0\].sokcet: unknown key 'sokcet', did you mean 'socket'"
+"$WEFTD" -c "$T/weft.yaml" --check >/dev/null 2>&1 && fail "--check found it good"
+config <<<'workers: [{core: 1000}]'
+weftd_refuses 'core 1000 is not there'
+config <<<'metrics: {listen: 192.0.2.1:9469}'
+weftd_refuses 'metrics.listen: cannot listen on 192.0.2.1:9469'
+good
+"$WEFTD" -c "$T/weft.yaml" --check | grep -q 'good: 2 ports' || fail "--check of a good file"
+[[ ! -e $SOCKET && ! -e $T/vm1.sock ]] || fail "--check opened something"
+
+info "readiness and watchdog reach systemd"
+cat >"$T/notify.py" <<'PY'
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+while True:
+    print(s.recv(4096).decode().replace("\n", " "), flush=True)
+PY
+spawn "$T/notified" python3 "$T/notify.py" "$T/notify.sock"
+wait_until 5 test -S "$T/notify.sock"
+export NOTIFY_SOCKET=$T/notify.sock WATCHDOG_USEC=300000
+weft_start
+unset NOTIFY_SOCKET WATCHDOG_USEC
+if ldd "$WEFTD" | grep -q libsystemd; then
+	wait_until 5 grep -q READY=1 "$T/notified"
+	wait_until 5 grep -q WATCHDOG=1 "$T/notified"
+fi
+
+info "a second daemon on the same socket is refused and touches nothing"
+weftd_refuses "another weftd serves $SOCKET; stop it first"
+check 'length == 2' port show
+[[ -S $T/vm1.sock ]] || fail "the second daemon took the first one's port away"
+
+info "it holds only the capabilities it needs"
+caps=$(capsh --decode="$(awk '/^CapPrm/ {print $2}' "/proc/$WEFTD_PID/status")")
+for cap in $(tr ',' ' ' <<<"${caps#*=}"); do
+	[[ " cap_net_admin cap_net_raw cap_bpf cap_perfmon cap_ipc_lock " == *" $cap "* ]] || fail "weftd kept $cap"
+done
+for task in /proc/"$WEFTD_PID"/task/*; do
+	[[ $(awk '/^CapPrm/ {print $2}' "$task/status") == "$(awk '/^CapPrm/ {print $2}' "/proc/$WEFTD_PID/status")" ]] ||
+		fail "the thread $(cat "$task/comm") has other capabilities"
+done
+grep -q '^NoNewPrivs:.*1' "/proc/$WEFTD_PID/status" || fail "it could gain privileges"
+
+info "SIGHUP applies the difference; a bad file changes nothing"
+ino=$(stat -c %i "$T/vm1.sock")
+sed -i 's/access: 10/access: 20/' "$T/weft.yaml"
+echo '  - {name: vm2, type: vhost-user, socket: '"$T"'/vm2.sock}' >>"$T/weft.yaml"
+kill -HUP "$WEFTD_PID"
+eventually 'map(.name) == ["vm1", "host", "vm2"] and .[0].config.vlan.access == 20' port show
+[[ $(stat -c %i "$T/vm1.sock") == "$ino" ]] || fail "vm1 was opened again for a change of VLAN"
+echo '  - {name: vm3, tpye: tap}' >>"$T/weft.yaml"
+kill -HUP "$WEFTD_PID"
+wait_until 5 grep -q "nothing was reloaded: .*weft.yaml:6:17: ports\[3\].tpye: unknown key" "$T/weftd.log"
+ctl_refuses "did you mean 'type'" config reload
+check 'length == 3' port show
+sed -i '$d' "$T/weft.yaml"
+
+info "a port that fails is tried again until it works"
+echo '  - {name: late, type: vhost-user, socket: '"$T"'/later/late.sock}' >>"$T/weft.yaml"
+ctl config reload >/dev/null
+check '.[3] | .name == "late" and .state == "failed" and .pending' port show
+mkdir "$T/later"
+DEADLINE=15 eventually '.[3].state == "down" and (.[3].pending | not)' port show
+[[ -S $T/later/late.sock ]] || fail "no socket"
+
+info "SIGTERM: a clean end"
+pid=$WEFTD_PID
+weft_stop
+if ldd "$WEFTD" | grep -q libsystemd; then
+	wait_until 5 grep -q STOPPING=1 "$T/notified"
+fi
+for left in "$SOCKET" "$SOCKET.lock" "$T/vm1.sock" "$T/vm2.sock" "$T/later/late.sock" "/run/dpdk/weft-$pid"; do
+	[[ ! -e $left ]] || fail "$left was left behind"
+done
+in_ns sw ip link show "w$$" >/dev/null 2>&1 && fail "the tap was left behind"
+
+info "after a crash the sockets it left are replaced"
+good
+weft_start
+weft_kill
+[[ -S $SOCKET && -S $T/vm1.sock ]] || fail "a crash leaves sockets; did it not crash?"
+weft_start
+check 'length == 2 and .[0].state == "down"' port show
+
+info "a file in the way of the socket is left alone"
+weft_stop
+echo precious >"$SOCKET"
+weftd_refuses "is there and is no socket"
+[[ $(<"$SOCKET") == precious ]] || fail "the file was touched"
+rm "$SOCKET"

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Metrics over HTTP: what Prometheus gets, what it is told it is, and what a rude client gets.
+
+# shellcheck source=tests/lib/weft.sh
+. "$(dirname "$0")/../lib/weft.sh"
+
+need python3
+weft_test metrics
+config <<YAML
+metrics: {listen: 127.0.0.1:9469}
+ports:
+  - {name: vm1, type: vhost-user, socket: @T@/vm1.sock}
+YAML
+weft_start
+
+in_ns sw python3 - <<'PY' || fail "metrics"
+import http.client, socket
+
+def get(path, method="GET"):
+    c = http.client.HTTPConnection("127.0.0.1", 9469, timeout=10)
+    c.request(method, path)
+    r = c.getresponse()
+    return r.status, r.getheader("Content-Type"), r.read().decode()
+
+status, kind, text = get("/metrics")
+assert status == 200, status
+assert kind == "application/openmetrics-text; version=1.0.0; charset=utf-8", kind
+assert text.endswith("\n# EOF\n")
+assert 'weft_port_up{port="vm1",type="vhost-user"} 0\n' in text
+assert 'weft_build_info{version="' in text
+for name in ("weft_worker_frames_total", "weft_worker_sleeps_total", "weft_worker_asleep_seconds_total",
+             "weft_fdb_addresses", "weft_port_drops_total", "weft_queue_worker"):
+    assert name in text, name
+assert get("/other")[0] == 404
+assert get("/metrics", "POST")[0] in (405, 501)
+# Silent, endless and half-closed clients: the next one is served all the same.
+rude = [socket.create_connection(("127.0.0.1", 9469)) for _ in range(100)]
+for i, s in enumerate(rude):
+    s.settimeout(10)
+    try:
+        s.sendall([b"", b"GET", b"\xff" * 20000, b"GET /metrics HTTP/1.1\r\nX: " + b"y" * 20000][i % 4])
+    except OSError:
+        pass
+assert get("/metrics")[0] == 200
+for s in rude:
+    s.close()
+assert get("/metrics")[0] == 200
+PY
+
+info "the address changes at run time; one that is taken is refused and changes nothing"
+ctl config set metrics listen 127.0.0.1:9470 >/dev/null
+in_ns sw python3 -c 'import urllib.request; urllib.request.urlopen("http://127.0.0.1:9470/metrics", timeout=10).read()' || fail "the new address"
+in_ns sw python3 -c 'import urllib.request; urllib.request.urlopen("http://127.0.0.1:9469/metrics", timeout=10).read()' 2>/dev/null && fail "the old address still answers"
+ctl_refuses 'cannot listen on 192.0.2.1:9469' config set metrics listen 192.0.2.1:9469
+in_ns sw python3 -c 'import urllib.request; urllib.request.urlopen("http://127.0.0.1:9470/metrics", timeout=10).read()' || fail "it no longer answers"
+ctl config set metrics default >/dev/null
+in_ns sw python3 -c 'import urllib.request; urllib.request.urlopen("http://127.0.0.1:9470/metrics", timeout=10).read()' 2>/dev/null && fail "it still answers"
+exit 0
