@@ -350,39 +350,64 @@ static void vhost_user_describe(struct port *port, const struct describer *to)
 	pthread_mutex_unlock(&vu->lock);
 }
 
+static bool looks_untouched(const struct vhost_ring *r)
+{
+	static const struct vring_desc none;
+
+	return !vq_device_avail_idx(&r->vq) && !memcmp(r->vq.desc, &none, sizeof(none));
+}
+
 // A guest that kicks, but whose rings look as if nobody ever wrote them: its VMM maps the memory
 // privately, and we see other pages than the guest does.
 static bool looks_private(struct vhost_user *vu)
 {
-	static const struct vring_desc none;
-
 	for (unsigned i = 1; i < RINGS_MAX; i += 2) {
-		const struct vhost_ring *r = vu->ring[i].active;
+		struct vhost_ring *r = vu->ring[i].active;
 		uint64_t kicks = 0;
 
-		if (!r || r->kickfd < 0 || vq_device_avail_idx(&r->vq) ||
-			memcmp(r->vq.desc, &none, sizeof(none)))
+		if (!r || r->kickfd < 0 || !looks_untouched(r))
 			continue;
-		// One kick is our own, of ring_start. Nobody else reads this counter.
-		if (read(r->kickfd, &kicks, sizeof(kicks)) == sizeof(kicks) && kicks > 1)
+		// Nobody else reads this counter. One kick is ours: what a VMM gave before the ring
+		// started is gone by then. A driver may kick once only: with EVENT_IDX it waits for
+		// an answer that it will never see.
+		if (read(r->kickfd, &kicks, sizeof(kicks)) == sizeof(kicks))
+			r->n_kicks += kicks;
+		if (r->n_kicks > 1)
 			return true;
 	}
+	return false;
+}
+
+// Of a guest that looked private: does any ring show what it wrote?
+static bool looks_shared(const struct vhost_user *vu)
+{
+	for (unsigned i = 1; i < RINGS_MAX; i += 2)
+		if (vu->ring[i].active && !looks_untouched(vu->ring[i].active))
+			return true;
 	return false;
 }
 
 static void vhost_user_tick(struct port *port)
 {
 	struct vhost_user *vu = vhost_user(port);
+	bool was, is;
 
 	pthread_mutex_lock(&vu->lock);
-	if (vu->running && !vu->suspect && looks_private(vu)) {
-		vu->suspect = true;
-		snprintf(vu->why, sizeof(vu->why),
+	was = is = vu->suspect;
+	if (vu->running)
+		is = was ? !looks_shared(vu) : looks_private(vu);
+	vu->suspect = is;
+	if (is && !was)
+		snprintf(vu->why, sizeof(vu->why), "%s",
 			"guest memory seems not to be shared: the guest kicks, but its rings look "
 			"empty from here; start the VM with share=on");
-		vhost_user_say(vu, LOG_ERR, vu->why);
-	}
+	else if (was && !is)
+		vhost_user_connected(vu);
 	pthread_mutex_unlock(&vu->lock);
+	if (is && !was)
+		vhost_user_say(vu, LOG_ERR, vu->why);
+	if (is != was)
+		vhost_user_link(vu, is ? PORT_LINK_DOWN : PORT_LINK_UP);
 }
 
 const struct port_ops vhost_user_ops = {

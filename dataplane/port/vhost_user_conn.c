@@ -117,12 +117,17 @@ static bool hung_up(int fd)
 	return fd < 0 || poll(&p, 1, 0) < 0 || (p.revents & (POLLHUP | POLLRDHUP | POLLERR));
 }
 
+void vhost_user_link(struct vhost_user *vu, enum port_link link)
+{
+	__atomic_store_n(&vu->port.link, link, __ATOMIC_RELAXED);
+	if (vu->port.up.link)
+		vu->port.up.link(vu->port.up.ctx, &vu->port, link, vu->why);
+}
+
 static void link_down(struct vhost_user *vu, const char *why)
 {
 	snprintf(vu->why, sizeof(vu->why), "%s", why);
-	__atomic_store_n(&vu->port.link, PORT_LINK_DOWN, __ATOMIC_RELAXED);
-	if (vu->port.up.link)
-		vu->port.up.link(vu->port.up.ctx, &vu->port, PORT_LINK_DOWN, vu->why);
+	vhost_user_link(vu, PORT_LINK_DOWN);
 }
 
 // Forgets the connection: whatever its vid does from now on is none of ours.
@@ -202,10 +207,17 @@ static void feature_names(uint64_t features, char *to, size_t size)
 				vhost_feature_name((unsigned)*b));
 }
 
+void vhost_user_connected(struct vhost_user *vu)
+{
+	char names[200];
+
+	feature_names(vu->features, names, sizeof(names));
+	snprintf(vu->why, sizeof(vu->why), "guest connected: %s", names);
+}
+
 static int new_device(int vid)
 {
 	struct vhost_user *vu = vhost_user_find(vid);
-	char names[200];
 	uint64_t features = 0;
 
 	if (!vu || rte_vhost_get_negotiated_features(vid, &features))
@@ -215,12 +227,10 @@ static int new_device(int vid)
 	vu->running = true;
 	vu->stopped = false;
 	vhost_user_start(vu);
-	feature_names(vu->features, names, sizeof(names));
-	snprintf(vu->why, sizeof(vu->why), "guest connected: %s", names);
+	vhost_user_connected(vu);
+	vu->suspect = false;
 	pthread_mutex_unlock(&vu->lock);
-	__atomic_store_n(&vu->port.link, PORT_LINK_UP, __ATOMIC_RELAXED);
-	if (vu->port.up.link)
-		vu->port.up.link(vu->port.up.ctx, &vu->port, PORT_LINK_UP, vu->why);
+	vhost_user_link(vu, PORT_LINK_UP);
 	return 0;
 }
 

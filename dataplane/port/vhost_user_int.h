@@ -67,6 +67,10 @@ bool vhost_user_load_mem(struct vhost_user *vu);
 // --- vhost_user_conn.c: connections ---
 
 extern const struct rte_vhost_device_ops vhost_user_device_ops;
+// Says that the link is so, for the reason in vu->why. Control or event thread, lock not held.
+void vhost_user_link(struct vhost_user *vu, enum port_link link);
+// Sets that reason to what a guest that works has negotiated. Lock held.
+void vhost_user_connected(struct vhost_user *vu);
 // The port that a connection belongs to, or NULL.
 struct vhost_user *vhost_user_find(int vid);
 // Lists an open port, so that connections find it; takes it off, so that none does any more.

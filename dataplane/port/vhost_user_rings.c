@@ -75,6 +75,7 @@ static void ring_start(struct vhost_user *vu, unsigned i, bool discard)
 	struct vhost_ring_config c = {
 		.mem = &vu->mem, .features = vu->features, .discard = discard};
 	struct rte_vhost_vring v;
+	eventfd_t old;
 	int rc;
 
 	if (rte_vhost_get_vhost_vring(vu->vid, (uint16_t)i, &v) ||
@@ -101,7 +102,9 @@ static void ring_start(struct vhost_user *vu, unsigned i, bool discard)
 	rcu_assign_pointer(ring->active, &ring->ring);
 	if (i % 2 && ring->ring.kickfd >= 0) {
 		port_watch(&vu->port, i / 2, ring->ring.kickfd);
-		// And a kick: so that a sleeping worker scans the ring at once.
+		// And a kick: so that a sleeping worker scans the ring at once. It is the first
+		// one of this run.
+		(void)!eventfd_read(ring->ring.kickfd, &old);
 		(void)!eventfd_write(ring->ring.kickfd, 1);
 	}
 }
