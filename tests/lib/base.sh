@@ -5,7 +5,9 @@
 # Whatever a script makes it registers with `cleanup` at once. The list runs backwards when the
 # script ends, however it ends; children die even if the script itself is killed.
 
-set -euo pipefail
+set -eEuo pipefail
+# No command fails in silence.
+trap 'echo "${BASH_SOURCE[0]}:$LINENO: status $?: $BASH_COMMAND" >&2' ERR
 
 WEFT_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 WEFT_CACHE=${WEFT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/weft}

@@ -45,9 +45,14 @@ host() {
 	[[ -z $2 ]] || ip -n "$(ns "$1")" addr add "$2" dev eth0
 }
 
-# ping_ok NS ADDRESS [PAYLOAD] [COUNT]: true without a single loss.
+# ping_ok NS ADDRESS [PAYLOAD] [COUNT]: true without a single loss; else what ping says.
 ping_ok() {
-	in_ns "$1" ping -n -q -i 0.02 -W 2 -c "${4:-20}" -s "${3:-56}" "$2" | grep -q ' 0% packet loss'
+	local output
+	output=$(in_ns "$1" ping -n -i 0.02 -W 2 -c "${4:-20}" -s "${3:-56}" "$2" 2>&1) || true
+	grep -q ' 0% packet loss' <<<"$output" || {
+		printf '%s\n' "$output"
+		return 1
+	}
 }
 
 # frames FROM TO [OPTION...]: tests/lib/frames.py between NS:DEVICE and NS:DEVICE of this script.

@@ -129,11 +129,11 @@ weftd_refuses() {
 # --- what the JSON of weftctl looks like, for conditions ---
 
 # stat_of PORT COUNTER: the expression for a port's counter in `stats show`.
-stat_of() { echo "(map(select(.name == \"$1\"))[0].$2)"; }
+stat_of() { echo "(map(select(.port == \"$1\"))[0].$2)"; }
 
 # drops_of PORT [REASON]: the expression for its drops, all or of one reason.
 drops_of() {
-	local drops="map(select(.name == \"$1\"))[0].drops"
+	local drops="map(select(.port == \"$1\"))[0].drops"
 	if [[ ${2:-} ]]; then echo "($drops.$2 // 0)"; else echo "([${drops}[]] | add // 0)"; fi
 }
 
