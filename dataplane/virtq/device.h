@@ -207,15 +207,15 @@ static inline void vq_device_notify_invalidate(struct vq_device *q)
 }
 
 // Asks the driver to kick from now on and answers whether more arrived meanwhile: then no kick will
-// come for it and the caller must poll again instead of sleeping. Writes avail_event or flags in
-// the used ring (log it as dirty).
+// come for it and the caller must poll again instead of sleeping. In a broken queue nothing ever
+// arrives. Writes avail_event or flags in the used ring (log it as dirty).
 static inline bool vq_device_enable_notification(struct vq_device *q)
 {
 	vq_used_ring_allow(&q->ring, q->next_avail);
 	// Our wish before the second look. Partner: the driver's fence between publishing
 	// avail->idx and vq_driver_needs_kick().
 	vq_fence();
-	return vq_load16_acquire(&q->ring.avail->idx) != q->next_avail;
+	return vq_load16_acquire(&q->ring.avail->idx) != q->next_avail && !q->broken;
 }
 
 // Asks the driver not to kick. Without EVENT_IDX writes flags in the used ring.

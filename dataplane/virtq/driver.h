@@ -277,7 +277,7 @@ static inline bool vq_driver_enable_callbacks(struct vq_driver *q)
 	// Our wish before the second look. Partner: the device's fence before
 	// vq_device_needs_notification().
 	vq_fence();
-	return vq_load16_acquire(&q->used->idx) != q->next_used;
+	return vq_load16_acquire(&q->used->idx) != q->next_used && !q->broken;
 }
 
 // Asks the device not to notify. With EVENT_IDX nothing is written: one notification comes when it

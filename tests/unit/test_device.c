@@ -559,6 +559,19 @@ static void test_enable_notification_sees_what_came_meanwhile(void **state)
 	}
 }
 
+// Bug class: a guest breaks its queue, and the worker never sleeps again.
+static void test_broken_queue_lets_the_worker_sleep(void **state)
+{
+	struct pair p;
+
+	pair_init(&p, 8, true);
+	p.drv.avail->idx = 100;
+	assert_true(vq_device_enable_notification(&p.dev)); // it looks like work
+	assert_int_equal(vq_device_avail(&p.dev, 1), 0);
+	assert_false(vq_device_enable_notification(&p.dev));
+	pair_fini(&p);
+}
+
 static void test_needs_notification(void **state)
 {
 	for (int event_idx = 0; event_idx < 2; event_idx++) {
@@ -630,6 +643,7 @@ int main(void)
 		cmocka_unit_test(test_map_forgets_what_was_seen),
 		cmocka_unit_test(test_set_next_forgets_what_was_seen),
 		cmocka_unit_test(test_enable_notification_sees_what_came_meanwhile),
+		cmocka_unit_test(test_broken_queue_lets_the_worker_sleep),
 		cmocka_unit_test(test_needs_notification),
 		cmocka_unit_test(test_used_slot_names_the_bytes_written),
 	};

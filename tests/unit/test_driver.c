@@ -453,6 +453,18 @@ static void test_whole_turn_without_decision_kicks(void **state)
 	pair_fini(&p);
 }
 
+static void test_broken_queue_lets_the_driver_sleep(void **state)
+{
+	struct pair p;
+
+	pair_init(&p, 8, true);
+	p.drv.used->idx = 100;
+	assert_true(vq_driver_enable_callbacks(&p.drv)); // it looks like work
+	assert_int_equal(vq_driver_used_pending(&p.drv), 0);
+	assert_false(vq_driver_enable_callbacks(&p.drv));
+	pair_fini(&p);
+}
+
 static void test_callbacks(void **state)
 {
 	for (int event_idx = 0; event_idx < 2; event_idx++) {
@@ -499,6 +511,7 @@ int main(void)
 		cmocka_unit_test(test_kicks_with_flags),
 		cmocka_unit_test(test_kicks_with_event_idx),
 		cmocka_unit_test(test_whole_turn_without_decision_kicks),
+		cmocka_unit_test(test_broken_queue_lets_the_driver_sleep),
 		cmocka_unit_test(test_callbacks),
 	};
 
