@@ -5,11 +5,14 @@
 #include "control/daemon.h"
 #include "control/log.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define CONTENT_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -61,56 +64,95 @@ void metrics_free(struct metrics *m)
 	free(m);
 }
 
-static int parse_address(const char *text, char *host, size_t size, uint16_t *port)
+// An address as digits: names would need a resolver, which may block, and which says that there is
+// no IPv4 where no interface but loopback has an address.
+static int parse_address(const char *text, struct sockaddr_storage *addr, socklen_t *len)
 {
+	struct sockaddr_in *in4 = (struct sockaddr_in *)addr;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)addr;
 	const char *colon = strrchr(text, ':');
-	char *end;
+	char host[INET6_ADDRSTRLEN], *end;
 
-	if (!colon || colon == text || !colon[1])
+	if (!colon || strspn(colon + 1, "0123456789") != strlen(colon + 1))
 		return -EINVAL;
-	unsigned long n = strtoul(colon + 1, &end, 10);
-	if (*end || n == 0 || n > 65535 || colon[1] == '-' || colon[1] == '+')
-		return -EINVAL;
-	size_t len = colon - text;
-	if (*text == '[' && text[len - 1] == ']') {
+	unsigned long port = strtoul(colon + 1, &end, 10);
+	size_t n = colon - text;
+	bool is_ip6 = n > 2 && *text == '[' && text[n - 1] == ']';
+	if (is_ip6) {
 		text++;
-		len -= 2;
+		n -= 2;
 	}
-	if (len == 0 || len >= size)
+	if (port == 0 || port > 65535 || n >= sizeof(host))
 		return -EINVAL;
-	memcpy(host, text, len);
-	host[len] = 0;
-	*port = (uint16_t)n;
+	memcpy(host, text, n);
+	host[n] = 0;
+	memset(addr, 0, sizeof(*addr));
+	*len = is_ip6 ? sizeof(*in6) : sizeof(*in4);
+	if (is_ip6) {
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = htons((uint16_t)port);
+		return inet_pton(AF_INET6, host, &in6->sin6_addr) == 1 ? 0 : -EINVAL;
+	}
+	in4->sin_family = AF_INET;
+	in4->sin_port = htons((uint16_t)port);
+	return inet_pton(AF_INET, host, &in4->sin_addr) == 1 ? 0 : -EINVAL;
+}
+
+// A listening socket, or -errno.
+static int listen_on(const struct sockaddr_storage *addr, socklen_t len)
+{
+	int fd = socket(addr->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+		bind(fd, (const struct sockaddr *)addr, len) < 0 || listen(fd, 64) < 0) {
+		int rc = -errno;
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+// An HTTP server on that address.
+static int http_new(struct metrics *m, const char *address, struct evhttp **out, struct error *err)
+{
+	struct sockaddr_storage addr;
+	socklen_t len;
+
+	if (parse_address(address, &addr, &len) < 0)
+		return error_set(err, -EINVAL, "metrics.listen",
+			"metrics.listen: ADDRESS:PORT is expected, such as 127.0.0.1:9469 or "
+			"[::1]:9469, not '%s'",
+			address);
+	int fd = listen_on(&addr, len);
+	if (fd < 0)
+		return error_set(err, fd, "metrics.listen",
+			"metrics.listen: cannot listen on %s: %s", address, strerror(-fd));
+	struct evhttp *http = evhttp_new(m->daemon->base);
+	if (!http || evhttp_accept_socket(http, fd) < 0) {
+		if (http)
+			evhttp_free(http);
+		close(fd);
+		return error_set(err, -ENOMEM, "", "out of memory");
+	}
+	evhttp_set_allowed_methods(http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
+	evhttp_set_max_headers_size(http, 8192);
+	evhttp_set_max_body_size(http, 1024);
+	evhttp_set_timeout(http, 10);
+	evhttp_set_gencb(http, on_request, m);
+	*out = http;
 	return 0;
 }
 
 int metrics_listen(struct metrics *m, const char *address, struct error *err)
 {
 	struct evhttp *http = NULL;
-	uint16_t port;
-	char host[64];
 
 	if (*address) {
-		if (parse_address(address, host, sizeof(host), &port) < 0)
-			return error_set(err, -EINVAL, "metrics.listen",
-				"metrics.listen: ADDRESS:PORT is expected, such as 127.0.0.1:9469, "
-				"not '%s'",
-				address);
-		http = evhttp_new(m->daemon->base);
-		if (!http)
-			return error_set(err, -ENOMEM, "", "out of memory");
-		evhttp_set_allowed_methods(http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
-		evhttp_set_max_headers_size(http, 8192);
-		evhttp_set_max_body_size(http, 1024);
-		evhttp_set_timeout(http, 10);
-		evhttp_set_gencb(http, on_request, m);
-		errno = 0;
-		if (evhttp_bind_socket(http, host, port) < 0) {
-			int rc = errno ? -errno : -EADDRNOTAVAIL;
-			evhttp_free(http);
-			return error_set(err, rc, "metrics.listen",
-				"metrics.listen: cannot listen on %s: %s", address, strerror(-rc));
-		}
+		int rc = http_new(m, address, &http, err);
+		if (rc < 0)
+			return rc;
 		log_msg(LOG_INFO, "", "metrics on http://%s/metrics", address);
 	}
 	if (m->http)

@@ -103,23 +103,38 @@ static void write_ports(struct snapshot *s)
 				(unsigned long long)s->rows[i].stats.drop[r]);
 }
 
-// Numbers that an af-xdp port says about itself under "xdp".
-static void write_xdp(struct snapshot *s)
+static void write_object(
+	struct snapshot *s, const char *name, const char *port, int queue, json_t *object)
 {
 	const char *key;
 	json_t *v;
 
-	family(s->to, "weft_xdp", "gauge", NULL,
-		"Counters of the kernel for an XDP port's sockets.");
+	json_object_foreach (object, key, v) {
+		if (!json_is_integer(v) || strcmp(key, "queue") == 0)
+			continue;
+		evbuffer_add_printf(s->to, "%s{port=\"%s\"", name, port);
+		if (queue >= 0)
+			evbuffer_add_printf(s->to, ",queue=\"%d\"", queue);
+		evbuffer_add_printf(s->to, ",counter=\"");
+		label(s->to, key);
+		evbuffer_add_printf(s->to, "\"} %lld\n", (long long)json_integer_value(v));
+	}
+}
+
+// What an af-xdp port says about its XDP program, and about the rings of each of its sockets.
+static void write_xdp(struct snapshot *s)
+{
+	json_t *v;
+	size_t q;
+
+	family(s->to, "weft_xdp_program", "gauge", NULL, "What the XDP program did with frames.");
 	for (unsigned i = 0; i < s->n; i++)
-		json_object_foreach (json_object_get(s->rows[i].details, "xdp"), key, v) {
-			if (!json_is_integer(v))
-				continue;
-			evbuffer_add_printf(
-				s->to, "weft_xdp{port=\"%s\",counter=\"", s->rows[i].name);
-			label(s->to, key);
-			evbuffer_add_printf(s->to, "\"} %lld\n", (long long)json_integer_value(v));
-		}
+		write_object(s, "weft_xdp_program", s->rows[i].name, -1,
+			json_object_get(s->rows[i].details, "program"));
+	family(s->to, "weft_xdp_queue", "gauge", NULL, "Rings and kernel counters of XDP sockets.");
+	for (unsigned i = 0; i < s->n; i++)
+		json_array_foreach (json_object_get(s->rows[i].details, "rings"), q, v)
+			write_object(s, "weft_xdp_queue", s->rows[i].name, (int)q, v);
 }
 
 static void write_workers(struct daemon *d, struct evbuffer *to)

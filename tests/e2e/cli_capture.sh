@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# weftctl capture: what tcpdump reads, filters, directions, counts; and who may have it when.
+
+# shellcheck source=tests/lib/weft.sh
+. "$(dirname "$0")/../lib/weft.sh"
+
+need tcpdump ping
+weft_test capture
+host a 10.99.0.1/24 02:00:00:00:00:0a
+host b 10.99.0.2/24 02:00:00:00:00:0b
+config <<YAML
+ports:
+  - {name: a, type: af-xdp, device: a}
+  - {name: b, type: af-xdp, device: b}
+YAML
+weft_start
+wait_until 15 ping_ok a 10.99.0.2 56 3
+in_ns a ping -n -q -i 0.02 10.99.0.2 >/dev/null 2>&1 &
+pinger=$!
+cleanup stop_pid "$pinger"
+
+# frames FILE [FILTER]: how many tcpdump finds in it.
+frames() { tcpdump -nr "$@" 2>/dev/null | wc -l; }
+
+info "a file for tcpdump, both directions"
+timeout 20 "$WEFTCTL" -s "$SOCKET" capture a -w "$T/both.pcap" -c 20 2>"$T/said"
+grep -q '^20 frames captured, 0 lost' "$T/said" || fail "said: $(<"$T/said")"
+[[ $(frames "$T/both.pcap") == 20 ]] || fail "tcpdump finds $(frames "$T/both.pcap") frames"
+(($(frames "$T/both.pcap" 'icmp[0] == 8') > 5 && $(frames "$T/both.pcap" 'icmp[0] == 0') > 5)) || fail "not both directions"
+first=$(tcpdump -ttnr "$T/both.pcap" 2>/dev/null | head -1 | cut -d. -f1)
+((first >= EPOCHSECONDS - 30 && first <= EPOCHSECONDS)) || fail "the time stamp $first"
+
+info "one direction, a filter, nanoseconds, standard output"
+timeout 20 "$WEFTCTL" -s "$SOCKET" capture a --dir rx -w - -c 10 2>/dev/null | frames - 'icmp[0] == 8' | grep -qx 10 || fail "--dir rx"
+timeout 20 "$WEFTCTL" -s "$SOCKET" capture a --dir tx -w - -c 10 2>/dev/null | frames - 'icmp[0] == 0' | grep -qx 10 || fail "--dir tx"
+timeout 20 "$WEFTCTL" -s "$SOCKET" capture a -w "$T/f.pcap" -c 5 'icmp[0] == 0 and host 10.99.0.1' 2>/dev/null
+[[ $(frames "$T/f.pcap" 'icmp[0] == 0') == 5 ]] || fail "the filter"
+timeout 20 "$WEFTCTL" -s "$SOCKET" capture a --nano --snaplen 64 -w "$T/n.pcap" -c 5 2>/dev/null
+[[ $(od -An -tx4 -N4 "$T/n.pcap" | tr -d ' ') == a1b23c4d ]] || fail "no nanoseconds"
+[[ $(od -An -tu4 -j 32 -N8 "$T/n.pcap" | xargs) == '64 98' ]] || fail "lengths: $(od -An -tu4 -j 32 -N8 "$T/n.pcap")"
+expect "$(timeout 20 "$WEFTCTL" -s "$SOCKET" capture a -c 2 icmp 2>/dev/null)" '10.99.0.1 > 10.99.0.2 ICMP echo request' "as text"
+timeout 20 "$WEFTCTL" -s "$SOCKET" -j capture a -c 2 2>/dev/null | jq -se 'length == 2 and all(.len == 98 and .time_ns > 0)' >/dev/null || fail "as JSON"
+
+info "refusals"
+ctl_refuses "filter 'icmp andd'" capture a icmp andd
+ctl_refuses "did you mean 'a'|unknown port" capture aa -c 1
+ctl_refuses 'one of rx, tx, both' capture a --dir up
+ctl_refuses 'No such file' capture a -w "$T/none/x.pcap"
+spawn "$T/first" "$WEFTCTL" -s "$SOCKET" capture a -w "$T/long.pcap"
+first=$PID
+wait_until 10 test -s "$T/long.pcap"
+ctl_refuses 'capture' capture a -c 1
+info "Ctrl-C ends it with a whole file, and the port is free again"
+kill -INT "$first"
+wait_until 10 grep -q 'frames captured' "$T/first"
+(($(frames "$T/long.pcap") > 0)) || fail "the file is broken"
+timeout 20 "$WEFTCTL" -s "$SOCKET" capture a -c 1 >/dev/null 2>&1 || fail "the port is not free"
+
+info "a port that is removed ends its capture"
+spawn "$T/second" "$WEFTCTL" -s "$SOCKET" capture b -w "$T/b.pcap"
+wait_until 10 test -s "$T/b.pcap"
+ctl port del b
+wait_until 10 grep -q 'the port was removed' "$T/second"
