@@ -343,9 +343,14 @@ static bool read_frame(struct tap_file *file, struct frame *f, uint8_t *buffer,
 	f->segs = &f->seg;
 	f->seg = (struct frame_seg){.base = buffer, .len = f->len - f->head_len};
 	f->n_segs = f->seg.len > 0;
-	if (f->offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM ||
-		f->offload.gso_type != VIRTIO_NET_HDR_GSO_NONE)
-		f->flags |= FRAME_OFFLOAD;
+	// The kernel's claims are true, but not yet in the form that the switch relies on: hdr_len is
+	// a hint, and the headers may go beyond what the head holds so far.
+	int rc = offload_check(f);
+	if (rc) {
+		st->drop[rc == -E2BIG ? DROP_no_offload : DROP_malformed]++;
+		*dropped = true;
+		return false;
+	}
 	return true;
 }
 
