@@ -28,7 +28,7 @@ guest_up() {
 
 # guest_serves NAME: an iperf3 server in the guest.
 guest_serves() {
-	vm_exec "$1" 'iperf3 -s -D && sleep 0.5' >/dev/null
+	vm_exec "$1" 'iperf3 -s -D --logfile /run/iperf3.log && sleep 0.5' >/dev/null
 }
 
 # iperf FROM ADDRESS OPTION...: one run from a guest; the result in ${T}/iperf.json.

@@ -25,6 +25,9 @@ vm_start vm3 "$T/vm3.sock" 52:54:00:00:00:03 mem=256
 vm_wait vm1 vm2 vm3
 for n in 1 2 3; do
 	guest_up "vm$n" $n
+	# A link that was down costs a guest its ARP entries, and an ARP request that is lost a second.
+	# That is its own affair, and would hide what is measured here.
+	vm_exec "vm$n" 'for i in all eth0; do echo 0 >/proc/sys/net/ipv4/conf/$i/arp_evict_nocarrier; done'
 done
 guest_serves vm2
 wait_until 10 vm_ping vm1 10.0.0.2
@@ -39,7 +42,7 @@ restart() {
 	STARTED=$(($(now_ms) - before))
 }
 
-for how in kill stop kill stop; do
+for how in kill stop; do
 	ping_run vm1 10.0.0.2 300
 	ping_run vm3 10.0.0.2 400
 	sleep 1
@@ -53,13 +56,22 @@ for how in kill stop kill stop; do
 done
 
 # Counted by sequence numbers: what a guest sends while there is no switch waits in its ring.
-for how in kill stop; do
-	vm_exec vm1 '(iperf3 -J -c 10.0.0.2 -u -b 20M -l 1000 -t 6 >/run/iperf.json 2>&1; echo over >/run/over) >/dev/null 2>&1 &' >/dev/null
+# count kill|stop: one run; false if iperf3 itself gave up, as it does when it gets no time to run.
+count() {
+	vm_exec vm1 '(iperf3 -J -c 10.0.0.2 -u -b 20M -l 1000 -t 6 >/run/iperf.json 2>&1; echo over >>/run/over) >/dev/null 2>&1 &' >/dev/null
 	sleep 2.5
-	restart $how
-	wait_until 40 vm_exec vm1 'test -e /run/over'
+	restart "$1"
+	wait_until 60 vm_exec vm1 'test -e /run/over'
 	vm_exec vm1 'cat /run/iperf.json; rm /run/over' >"$T/iperf.json"
-	[[ $(iperf_result '.error // ""') == '' ]] || fail "iperf3: $(iperf_result .error)"
+	[[ $(iperf_result '.error // ""') == '' ]] || {
+		info "iperf3: $(iperf_result .error); its server: $(vm_exec vm2 'tail -n 3 /run/iperf3.log')"
+		wait_until 10 vm_ping vm1 10.0.0.2
+		return 1
+	}
+}
+
+for how in kill stop; do
+	count $how || count $how || fail "iperf3: $(iperf_result .error)"
 	lost=$(iperf_result .end.sum.lost_packets) late=$(iperf_result '.end.streams[0].udp.out_of_order')
 	info "$how: of $(iperf_result .end.sum.packets) numbered packets $lost were lost, $late came twice or late"
 	((late <= 64)) || fail "$late packets were doubled or late: more than one burst"
