@@ -67,6 +67,16 @@ enum {
 
 typedef uint64_t gen_line __attribute__((vector_size(64), aligned(64), may_alias));
 
+// The line will be written: fetches it for that.
+static inline __attribute__((always_inline)) void gen_fetch_for_write(const void *p)
+{
+#ifdef __x86_64__
+	__asm__ volatile("prefetchw %0" ::"m"(*(const char *)p));
+#else
+	__builtin_prefetch(p, 1);
+#endif
+}
+
 // What one guest sends to another.
 struct gen_flow {
 	gen_line first[GEN_SIZES_MAX]; // the first line of a frame of each size
@@ -129,6 +139,7 @@ struct gen {
 	unsigned n, n_sizes, addresses; // addresses per guest
 	unsigned batch, base;
 	bool many, write_times;
+	bool one_line; // no frame is longer
 	enum gen_touch write, read;
 	bool verify, latency;
 	unsigned size[GEN_SIZES_MAX], lines[GEN_SIZES_MAX];
@@ -139,8 +150,9 @@ struct gen {
 	// Rates of short slices of the measured time, in Mpps: what it is while nothing disturbs.
 	double slice[GEN_SLICES];
 	unsigned n_slices;
-	uint64_t slice_start, slice_frames;
-	const char *broken; // why nothing works any more
+	uint64_t slice_start, slice_frames, slice_ticks;
+	uint64_t busy_ticks, busy_frames, busy_passes; // of passes that received something
+	const char *broken;                            // why nothing works any more
 	struct gen_guest guest[GEN_GUESTS_MAX];
 };
 
@@ -160,6 +172,8 @@ void gen_fill_slots(struct gen *g, struct gen_guest *w);
 // One frame's own fields behind the first line; what gen_pass does in line.
 void gen_write_frame(
 	struct gen *g, struct gen_guest *w, uint8_t *frame, unsigned size, uint64_t seq);
+// Those that do not lie in the first line (segments).
+void gen_write_fields(struct gen *g, struct gen_guest *w, uint8_t *frame, uint64_t seq);
 // Checks a whole frame and where it stands in its flow.
 void gen_verify(struct gen *g, struct gen_guest *w, const uint8_t *frame, uint32_t len);
 void gen_verify_header(struct gen *g, struct gen_guest *w, const uint8_t *header);

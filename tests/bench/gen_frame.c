@@ -108,16 +108,23 @@ void gen_fill_slots(struct gen *g, struct gen_guest *w)
 	}
 }
 
-void gen_write_frame(
-	struct gen *g, struct gen_guest *w, uint8_t *frame, unsigned size, uint64_t seq)
+void gen_write_fields(struct gen *g, struct gen_guest *w, uint8_t *frame, uint64_t seq)
 {
-	unsigned lines = (g->size[size] + 63) / 64;
-	struct gen_flow *f = &w->flow[w->dst];
 	uint16_t fields[3] = {
 		GEN_MAGIC, w->me, (uint16_t)(w->dst == g->n ? GEN_EVERYBODY : w->dst)};
 	uint8_t *base = frame + g->base;
 
-	memcpy(frame, &f->first[size], 64);
+	memcpy(base + GEN_OFF_MAGIC, fields, sizeof(fields));
+	memcpy(base + GEN_OFF_SEQ, &seq, 8);
+	memcpy(base + GEN_OFF_TIME, &g->now, 8);
+}
+
+void gen_write_frame(
+	struct gen *g, struct gen_guest *w, uint8_t *frame, unsigned size, uint64_t seq)
+{
+	unsigned lines = (g->size[size] + 63) / 64;
+
+	memcpy(frame, &w->flow[w->dst].first[size], 64);
 	for (unsigned k = 1; g->write == GEN_FULL && k < lines; k++) {
 		for (unsigned i = 0; i < 8; i++) {
 			uint64_t v = seq * PATTERN_FACTOR + k;
@@ -125,10 +132,8 @@ void gen_write_frame(
 			memcpy(frame + 64 * k + 8 * i, &v, 8);
 		}
 	}
-	if (g->base)
-		memcpy(base + GEN_OFF_MAGIC, fields, sizeof(fields));
-	memcpy(base + GEN_OFF_SEQ, &seq, 8);
-	memcpy(base + GEN_OFF_TIME, &g->now, 8);
+	memcpy(frame + GEN_OFF_SEQ, &seq, 8);
+	memcpy(frame + GEN_OFF_TIME, &g->now, 8);
 }
 
 void gen_forget_sequences(struct gen *g)

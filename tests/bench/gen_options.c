@@ -323,6 +323,7 @@ static int complete(struct gen_options *o)
 		if (!(o->features & 1ull << VIRTIO_NET_F_MRG_RXBUF) && longest + 12 > o->rx_buf)
 			o->rx_buf = longest + 12;
 	}
+	o->verify = o->verify || o->latency; // times are read from frames that are ours
 	if (o->verify && o->write == GEN_NONE)
 		return fail("--write", "none", "frames that are written, to --verify them");
 	if (o->write == GEN_NONE && o->pattern == GEN_MESH)

@@ -18,58 +18,41 @@
 #define INLINE static inline __attribute__((always_inline))
 
 #define PATTERN_FACTOR 0x9e3779b97f4a7c15ull // as in gen_frame.c
-#define AHEAD          8u                    // frames that are fetched ahead
 
-// The line will be written: fetch it for that.
-INLINE void fetch_for_write(const void *p)
+// Lines [1, n) of a frame: every eight bytes say which frame and line they belong to.
+INLINE void write_lines(uint8_t *frame, unsigned n, uint64_t seq)
 {
-#ifdef __x86_64__
-	__asm__ volatile("prefetchw %0" ::"m"(*(const char *)p));
-#else
-	__builtin_prefetch(p, 1);
-#endif
+	for (unsigned k = 1; k < n; k++) {
+		uint64_t v = seq * PATTERN_FACTOR + k;
+
+		*(gen_line *)(frame + 64 * k) = (gen_line){v, v, v, v, v, v, v, v};
+	}
 }
 
-// Writes n frames of one destination into slots that do not wrap.
+// Writes n frames of one destination into slots that do not wrap, nor do their addresses. What
+// differs between two frames' first lines is added to them: number, time, addresses.
 INLINE void write_run(struct gen *g, struct gen_guest *w, unsigned slot, unsigned n)
 {
 	struct gen_flow *f = &w->flow[w->dst];
-	size_t stride = w->tx_stride;
-	uint8_t *frame = w->tx_frames + slot * stride;
+	const uint64_t one = g->many, address = f->address, base = g->base ? 0 : 1;
+	const bool to_one = w->dst != g->n, one_line = g->write != GEN_FULL || g->one_line;
+	const gen_line step = {to_one ? one << 32 : 0, one << 16, 0, 0, 0, 0, base, 0};
+	gen_line own = {to_one ? address << 32 : 0, address << 16, 0, 0, 0, 0, base ? f->seq : 0,
+		base ? g->now : 0};
+	uint8_t *frame = w->tx_frames + (size_t)slot * w->tx_stride;
 	const uint8_t *size = w->slot_size + slot;
-	uint64_t seq = f->seq, now = g->now;
-	uint32_t address = f->address;
-	const bool head_only = g->write != GEN_FULL;
-	const bool to_one = w->dst != g->n;
 
-	for (unsigned i = 0; i < n; i++, frame += stride, seq++) {
-		unsigned lines = head_only ? 1 : g->lines[size[i]];
-		uint8_t *own = frame + g->base;
-
-		fetch_for_write(frame + AHEAD * stride);
-		*(gen_line *)frame = f->first[size[i]];
-		for (unsigned k = 1; k < lines; k++) {
-			uint64_t v = seq * PATTERN_FACTOR + k;
-
-			*(gen_line *)(frame + 64 * k) = (gen_line){v, v, v, v, v, v, v, v};
-		}
-		if (g->base) {
-			uint64_t who = GEN_MAGIC | (uint64_t)w->me << 16 |
-				       (uint64_t)(to_one ? w->dst : GEN_EVERYBODY) << 32;
-
-			memcpy(own + GEN_OFF_MAGIC, &who, 6);
-		}
-		if (g->many) {
-			if (to_one)
-				memcpy(frame + 4, &address, 2);
-			memcpy(frame + 10, &address, 2);
-			address = address + 1 == g->addresses ? 0 : address + 1;
-		}
-		memcpy(own + GEN_OFF_SEQ, &seq, 8);
-		memcpy(own + GEN_OFF_TIME, &now, 8);
+	for (unsigned i = 0; i < n; i++, frame += w->tx_stride) {
+		*(gen_line *)frame = f->first[size[i]] + own;
+		own += step;
+		if (!one_line)
+			write_lines(frame, g->lines[size[i]], f->seq + i);
+		if (vq_unlikely(!base))
+			gen_write_fields(g, w, frame, f->seq + i);
 	}
-	f->seq = seq;
-	f->address = address;
+	f->seq += n;
+	if (g->many)
+		f->address = f->address + n == g->addresses ? 0 : f->address + n;
 }
 
 // After `train` frames to one guest comes the next.
@@ -92,6 +75,8 @@ INLINE void write_slots(struct gen *g, struct gen_guest *w, unsigned slot, unsig
 			run = n;
 		if (run > w->train)
 			run = w->train;
+		if (g->many && run > g->addresses - w->flow[w->dst].address)
+			run = g->addresses - w->flow[w->dst].address;
 		write_run(g, w, slot, run);
 		slot = (slot + run) & w->mask;
 		n -= run;
@@ -177,78 +162,121 @@ static void take_piece(struct gen *g, struct gen_guest *w, const uint8_t *p, uin
 	}
 }
 
-// Reads lines [1, n) of a buffer.
-INLINE uint64_t read_lines(const uint8_t *p, uint32_t len)
+// Reads the lines of a buffer of len bytes, from line k on.
+INLINE uint64_t read_lines(const uint8_t *p, uint32_t k, uint32_t len)
 {
 	gen_line sum = {0};
 	const gen_line *line = (const gen_line *)p;
 
-	for (uint32_t k = 1; k < (len + 63) / 64; k++)
+	for (; k < (len + 63) / 64; k++)
 		sum |= line[k];
 	return sum[0] | sum[3];
 }
 
-// Takes n buffers; meanwhile the lines of `ahead` frames to be sent are fetched, so that both kinds
-// of misses overlap.
-INLINE void receive_frames(struct gen *g, struct gen_guest *w, unsigned n, unsigned ahead)
+INLINE bool is_sane(const struct gen_guest *w, struct vring_used_elem e, unsigned slot)
 {
-	struct vq_driver *q = w->rx;
-	const uint32_t hdr_len = w->guest.hdr_len;
-	unsigned slot = q->next_used & w->mask, tx_slot = w->tx->next_avail & w->mask;
-	gen_line sum = {0};
-	uint64_t sink = 0, frames = 0, bytes = 0;
+	return e.id == slot && e.len <= w->rxq->buf_size &&
+	       e.len >= (w->more ? 1 : w->guest.hdr_len + 14);
+}
 
-	g->now = g->latency ? clock_ticks() : 0;
-	for (unsigned i = 0; i < n; i++) {
+// Takes n buffers one by one: whatever they hold.
+static void take_any(struct gen *g, struct gen_guest *w, unsigned n)
+{
+	const uint32_t hdr_len = w->guest.hdr_len;
+	unsigned slot = w->rx->next_used & w->mask;
+
+	for (unsigned i = 0; i < n; i++, slot = (slot + 1) & w->mask) {
 		const uint8_t *frame = w->rx_frames + (size_t)slot * w->rx_stride;
-		struct vring_used_elem e = vq_driver_peek_used(q, i);
-		uint32_t len = e.len - hdr_len;
+		struct vring_used_elem e = vq_driver_peek_used(w->rx, i);
 		uint16_t pieces = 1;
 
-		if (i < ahead) {
-			fetch_for_write(w->tx_frames + (size_t)tx_slot * w->tx_stride);
-			tx_slot = (tx_slot + 1) & w->mask;
-		}
-		if (vq_unlikely(e.id != slot || e.len > w->rxq->buf_size ||
-				e.len < (w->more ? 1 : hdr_len + 14))) {
+		if (!is_sane(w, e, slot)) {
 			g->broken =
 				"the switch uses receive buffers out of order, or a wrong length";
 			return;
 		}
-		slot = (slot + 1) & w->mask;
-		if (vq_unlikely(w->more)) { // no header in this one
+		if (g->read == GEN_FULL)
+			w->sink |= read_lines(frame, 0, e.len);
+		if (w->more) { // no header in this one
 			take_piece(g, w, frame - hdr_len, e.len);
-			if (g->read == GEN_FULL) {
-				sum |= *(const gen_line *)frame;
-				sink |= read_lines(frame, len);
-			}
 			continue;
 		}
 		if (w->mergeable)
-			pieces = *(const uint16_t *)(frame - 2);
-		if (g->read != GEN_NONE)
-			sum |= *(const gen_line *)frame;
-		if (g->read == GEN_FULL && len > 64)
-			sink |= read_lines(frame, len);
+			memcpy(&pieces, frame - 2, 2);
 		if (g->verify)
 			gen_verify_header(g, w, frame - hdr_len);
-		if (vq_unlikely(pieces != 1)) {
-			w->more = pieces;
-			w->partial = 0;
-			if (pieces)
-				take_piece(g, w, frame, len);
-			else
-				w->st.bad_header++;
-		} else if (g->verify) {
-			gen_verify(g, w, frame, len);
-		} else {
-			frames++;
-			bytes += len;
-		}
+		w->more = pieces;
+		w->partial = 0;
+		if (pieces)
+			take_piece(g, w, frame, e.len - hdr_len);
+		else
+			w->st.bad_header++;
 	}
-	w->sink |= sink | sum[0] | sum[5];
-	w->st.rx_frames += frames;
-	w->st.rx_bytes += bytes;
+}
+
+// Takes n buffers from `slot` on that do not wrap, if each holds one whole frame: the usual case.
+// What speaks against it is gathered on the way and judged once. Meanwhile the lines of `ahead`
+// frames to be sent are fetched, so that both kinds of misses overlap.
+INLINE bool take_whole(struct gen *g, struct gen_guest *w, unsigned i0, unsigned slot, unsigned n,
+	unsigned ahead, uint64_t *bytes)
+{
+	const uint32_t hdr_len = w->guest.hdr_len;
+	const uint8_t *frame = w->rx_frames + (size_t)slot * w->rx_stride;
+	const bool mergeable = w->mergeable, reads = g->read != GEN_NONE;
+	unsigned tx_slot = (w->tx->next_avail + i0) & w->mask;
+	const uint32_t room = w->rxq->buf_size;
+	uint64_t longest = 0, total = 0;
+	uint32_t wrong = 0;
+	gen_line sum = {0};
+
+	for (unsigned i = 0; i < n; i++, frame += w->rx_stride) {
+		struct vring_used_elem e = vq_driver_peek_used(w->rx, i0 + i);
+
+		if (i < ahead) {
+			gen_fetch_for_write(w->tx_frames + (size_t)tx_slot * w->tx_stride);
+			tx_slot = (tx_slot + 1) & w->mask;
+		}
+		wrong |= e.id ^ (slot + i);
+		wrong |= (e.len - hdr_len - 14) >> 31 | (room - e.len) >> 31; // too short, too long
+		if (mergeable)
+			wrong |= *(const uint16_t *)(frame - 2) ^ 1;
+		if (reads)
+			sum |= *(const gen_line *)frame;
+		longest |= e.len;
+		total += e.len;
+	}
+	w->sink |= sum[0] | sum[5];
+	if (wrong)
+		return false;
+	if (longest > 64 + hdr_len && g->read == GEN_FULL) {
+		frame = w->rx_frames + (size_t)slot * w->rx_stride;
+		for (unsigned i = 0; i < n; i++, frame += w->rx_stride)
+			w->sink |= read_lines(
+				frame, 1, vq_driver_peek_used(w->rx, i0 + i).len - hdr_len);
+	}
+	*bytes += total - (uint64_t)n * hdr_len;
+	return true;
+}
+
+INLINE void receive_frames(struct gen *g, struct gen_guest *w, unsigned n, unsigned ahead)
+{
+	struct vq_driver *q = w->rx;
+	unsigned slot = q->next_used & w->mask, first = w->mask + 1u - slot;
+	uint64_t bytes = 0;
+	bool whole = !g->verify && !w->more;
+
+	g->now = g->latency ? clock_ticks() : 0;
+	if (first > n)
+		first = n;
+	whole = whole && take_whole(g, w, 0, slot, first, ahead, &bytes);
+	whole = whole && (first == n || take_whole(g, w, first, 0, n - first,
+						ahead > first ? ahead - first : 0, &bytes));
+	if (whole) {
+		w->st.rx_frames += n;
+		w->st.rx_bytes += bytes;
+	} else {
+		take_any(g, w, n);
+	}
 	if (vq_unlikely(!vq_driver_recycle(q, n)))
 		g->broken = "a receive ring is not full";
 	vq_driver_publish(q);
@@ -307,7 +335,7 @@ WIDE uint64_t gen_pass(struct gen *g)
 		n = look(g, w->rx);
 		used = w->budget ? vq_driver_used_pending(w->tx) : 0;
 		if (n)
-			receive_frames(g, w, n, used < n ? used : n);
+			receive_frames(g, w, n, g->write == GEN_NONE ? 0 : used);
 		if (g->write_times)
 			g->now = clock_ticks();
 		send_frames(g, w, used);

@@ -132,6 +132,13 @@ void gen_report(const struct gen *g, const struct gen_result *r)
 		printf("\"trips\": %llu, \"trips_lost\": %llu, ", (unsigned long long)r->trips,
 			(unsigned long long)r->trips_lost);
 	print_slices(g);
+	// What the generator could do by itself: is it the limit?
+	if (g->busy_frames)
+		printf("\"generator_cycles_per_frame\": %.1f, \"generator_limit_mpps\": %.1f, "
+		       "\"pass_frames\": %.1f, ",
+			(double)g->busy_ticks / (double)g->busy_frames,
+			g->ticks_hz / 1e6 * (double)g->busy_frames / (double)g->busy_ticks,
+			(double)g->busy_frames / (double)g->busy_passes);
 	if (g->floor)
 		printf("\"cycles_per_frame\": %.1f, ", gen_floor_cycles(g));
 	if (g->hist.n)

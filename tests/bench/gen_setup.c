@@ -155,6 +155,7 @@ static void fill_settings(struct gen *g)
 	g->many = g->addresses > 1;
 	g->batch = o->batch;
 	g->base = o->tso ? GEN_TSO_BASE : 0;
+	g->one_line = g->lines[o->n_sizes - 1] == 1;
 	g->write = o->write;
 	g->read = o->read;
 	g->verify = o->verify;
