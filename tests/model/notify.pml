@@ -4,10 +4,10 @@
 // The driver moves N buffers through a ring of SIZE; indexes count modulo 4, so that they wrap. Both sides sleep when
 // they find nothing to do. If a wake-up is lost, both end up asleep with buffers left: spin reports an invalid end state.
 //
-// Memory is that of x86 (TSO) and what the library's release stores and full fences make of weaker machines: a store goes to
-// a buffer of its CPU and reaches memory some time later, in order; a load reads memory at once. A side never loads what it
-// stores (its own indexes are private), so nothing is forwarded. Fences wait until the buffer is empty. An eventfd is one
-// bit, and writing or reading it drains the buffer, as the kernel's lock does.
+// Memory is weaker than x86 (TSO): a store goes to a buffer of its CPU and reaches memory some time later, stores to different
+// fields in any order; a load reads memory at once. A side never loads what it stores (its own indexes are private), so nothing is
+// forwarded. Fences wait until the buffer is empty. An eventfd is one bit, and writing or reading it drains the buffer, as the
+// kernel's lock does.
 //
 // The environment chooses what to prove: EVENT_IDX=0|1, and MUTANT=1.. takes one fence or one second look out (see
 // tests/model/run). One program serves all, as compiling takes longer than searching.
@@ -72,13 +72,16 @@ inline decide(wish, published, notified, valid, last_only, yes)
 	}
 }
 
+// A store leaves the buffer: the oldest to any one field.
 active proctype memory()
 {
-	byte where, what;
+	byte what;
 
 end:	do
-	:: d_step { buffer0?where, what -> mem[where] = what; where = 0; what = 0 }
-	:: d_step { buffer1?where, what -> mem[where] = what; where = 0; what = 0 }
+	:: d_step { buffer0??[AVAIL_IDX, _] -> buffer0??AVAIL_IDX, what -> mem[AVAIL_IDX] = what; what = 0 }
+	:: d_step { buffer0??[USED_EVENT, _] -> buffer0??USED_EVENT, what -> mem[USED_EVENT] = what; what = 0 }
+	:: d_step { buffer1??[USED_IDX, _] -> buffer1??USED_IDX, what -> mem[USED_IDX] = what; what = 0 }
+	:: d_step { buffer1??[AVAIL_EVENT, _] -> buffer1??AVAIL_EVENT, what -> mem[AVAIL_EVENT] = what; what = 0 }
 	od
 }
 
