@@ -164,10 +164,8 @@ unsigned vq_driver_reap_burst(struct vq_driver *q, struct vq_reaped *out, unsign
 	if (n > max)
 		n = max;
 	for (i = 0; i < n; i++) {
-		uint16_t slot = (uint16_t)((q->next_used + i) & (q->size - 1u));
-		const struct vring_used_elem *e = &q->used->ring[slot];
-		uint32_t id = __atomic_load_n(&e->id, __ATOMIC_RELAXED);
-		uint32_t len = __atomic_load_n(&e->len, __ATOMIC_RELAXED);
+		struct vring_used_elem e = vq_driver_peek_used(q, i);
+		uint32_t id = e.id, len = e.len;
 
 		if (vq_unlikely(id >= q->size || !q->in_flight[id]))
 			break;

@@ -243,14 +243,14 @@ static inline void vq_driver_skip_used(struct vq_driver *q, unsigned n)
 	q->next_used = (uint16_t)(q->next_used + n);
 }
 
-// The used element i past the ones reaped, i < vq_driver_used_pending(): one load of what the device
-// wrote, unchecked.
+// The used element i past the ones reaped, i < vq_driver_used_pending(): one load of each field that
+// the device wrote, unchecked.
 static inline struct vring_used_elem vq_driver_peek_used(const struct vq_driver *q, unsigned i)
 {
-	const uint64_t *e = (const uint64_t *)&q->used->ring[(q->next_used + i) & (q->size - 1u)];
-	uint64_t v = __atomic_load_n(e, __ATOMIC_RELAXED);
+	const struct vring_used_elem *e = &q->used->ring[(q->next_used + i) & (q->size - 1u)];
 
-	return (struct vring_used_elem){(uint32_t)v, (uint32_t)(v >> 32)};
+	return (struct vring_used_elem){__atomic_load_n(&e->id, __ATOMIC_RELAXED),
+		__atomic_load_n(&e->len, __ATOMIC_RELAXED)};
 }
 
 // For a ring with all its slots in flight, and a device known to use buffers in order (load

@@ -10,7 +10,7 @@
 // kernel's lock does.
 //
 // The environment chooses what to prove: EVENT_IDX=0|1, and MUTANT=1.. takes one fence or one second look out (see
-// tests/model/run). One program serves all, as compiling takes longer than searching.
+// check_notify). One program serves all, as compiling takes longer than searching.
 
 #ifndef N
 #define N 7

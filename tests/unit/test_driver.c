@@ -96,6 +96,28 @@ static void test_write_chain(void **state)
 	pair_fini(&p);
 }
 
+static void test_write_desc(void **state)
+{
+	struct pair p;
+	int a, b;
+
+	pair_init(&p, 4, false);
+	a = vq_driver_alloc(&p.drv);
+	b = vq_driver_alloc(&p.drv);
+	vq_driver_write_desc(&p.drv, (uint16_t)a, 0x123456789abc, 100,
+		VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, (uint16_t)b);
+	vq_driver_write_desc(&p.drv, (uint16_t)b, 0x1000, 0xffffffff, VRING_DESC_F_WRITE, 0);
+	assert_true(p.drv.desc[a].addr == 0x123456789abc);
+	assert_int_equal(p.drv.desc[a].len, 100);
+	assert_int_equal(p.drv.desc[a].flags, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE);
+	assert_int_equal(p.drv.desc[a].next, b);
+	// No 32-bit sum.
+	assert_true(vq_driver_writable_len(&p.drv, (uint16_t)a) == 100 + 0xffffffffull);
+	assert_int_equal(vq_driver_free_chain(&p.drv, (uint16_t)a), 0);
+	assert_int_equal(p.drv.n_free, 4);
+	pair_fini(&p);
+}
+
 // The device rewrites the shared table; freeing and judging lengths go by the shadow.
 static void test_shadow_is_what_counts(void **state)
 {
@@ -496,6 +518,7 @@ int main(void)
 		cmocka_unit_test(test_init_zeroes_its_queue_only),
 		cmocka_unit_test(test_alloc_and_free),
 		cmocka_unit_test(test_write_chain),
+		cmocka_unit_test(test_write_desc),
 		cmocka_unit_test(test_shadow_is_what_counts),
 		cmocka_unit_test(test_indirect_length_is_known),
 		cmocka_unit_test(test_push_refuses),
