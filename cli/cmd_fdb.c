@@ -23,10 +23,7 @@ static int show(struct cli *cli, const json_t *result, const json_t *params)
 		if (!fixed)
 			table_cell(t, 4, NULL, "%d s", (int)get_number(e, "age"));
 	}
-	if (table_n_rows(t) == 0)
-		puts("no addresses");
-	else
-		table_print(t);
+	table_print(t, "no addresses");
 	return CLI_OK;
 }
 

@@ -45,10 +45,7 @@ static void list_ports(const struct cli *cli, const json_t *list)
 			t, 6, NULL, "%s", short_number((double)get_number(p, "tx_frames"), number));
 		table_cell(t, 7, drops ? WARN : NULL, "%s", short_number((double)drops, number));
 	}
-	if (table_n_rows(t) == 0)
-		puts("no ports yet; add one: weftctl help port add");
-	else
-		table_print(t);
+	table_print(t, "no ports yet; add one: weftctl help port add");
 }
 
 static void show_counters(const struct cli *cli, const json_t *p)
@@ -108,7 +105,8 @@ static void show_queues(const struct cli *cli, const json_t *p)
 
 static void show_one(struct cli *cli, const json_t *p)
 {
-	const json_t *config = json_object_get(p, "config"), *v;
+	const json_t *config = json_object_get(p, "config");
+	json_t *details = json_object_get(p, "details"), *v;
 	const char *key;
 	char vlan[400];
 
@@ -120,17 +118,19 @@ static void show_one(struct cli *cli, const json_t *p)
 	field(cli, 0, "vlan", "%s", vlan);
 	json_object_foreach ((json_t *)config, key, v)
 		if (strcmp(key, "name") != 0 && strcmp(key, "type") != 0 &&
-			strcmp(key, "vlan") != 0)
+			strcmp(key, "vlan") != 0 && !json_object_get(details, key))
 			describe_value(cli, 0, key, v);
 	if (!json_object_get(p, "id"))
 		return;
-	if (!json_object_get(config, "mtu"))
+	if (!json_object_get(config, "mtu") && !json_object_get(details, "mtu"))
 		field(cli, 0, "mtu", "%d", (int)get_number(p, "mtu"));
 	show_queues(cli, p);
 	show_counters(cli, p);
 	show_drops(cli, p);
-	json_object_foreach (json_object_get((json_t *)p, "details"), key, v)
-		describe_value(cli, 0, key, v);
+	json_object_foreach (details, key, v)
+		if (strcmp(key, "why") != 0 ||
+			strcmp(get_text(p, "why"), get_text(details, "why")) != 0)
+			describe_value(cli, 0, key, v);
 }
 
 static int show(struct cli *cli, const json_t *result, const json_t *params)

@@ -26,7 +26,7 @@ static void show_counters(const struct cli *cli, const json_t *list)
 				t, 1 + c, c == 4 && n ? WARN : NULL, "%llu", (unsigned long long)n);
 		}
 	}
-	table_print(t);
+	table_print(t, "");
 }
 
 static void show_drops(struct cli *cli, const json_t *list)
@@ -55,7 +55,7 @@ static void show_drops(struct cli *cli, const json_t *list)
 		}
 	json_decref(reasons);
 	puts("");
-	table_print(t);
+	table_print(t, "");
 }
 
 static int show(struct cli *cli, const json_t *result, const json_t *params)
@@ -90,7 +90,7 @@ static int show_reasons(struct cli *cli, const json_t *result, const json_t *par
 		table_cell(t, 1, NULL, "%s", get_text(r, "text"));
 		table_cell(t, 2, NULL, "%s", get_text(r, "remedy"));
 	}
-	table_print(t);
+	table_print(t, "");
 	return CLI_OK;
 }
 

@@ -19,6 +19,22 @@ static void members(const json_t *ports, const char *mode, char *buf, size_t siz
 	}
 }
 
+// The last of the VLANs that follow each other from `i` on with the same ports and no addresses.
+static size_t same_until(const json_t *list, size_t i)
+{
+	const json_t *first = json_array_get(list, i);
+	size_t last = i;
+
+	if (get_number(first, "addresses"))
+		return i;
+	for (const json_t *v; (v = json_array_get(list, last + 1)); last++)
+		if (get_number(v, "addresses") ||
+			get_number(v, "vlan") != get_number(first, "vlan") + (last + 1 - i) ||
+			!json_equal(json_object_get(v, "ports"), json_object_get(first, "ports")))
+			break;
+	return last;
+}
+
 static int show(struct cli *cli, const json_t *result, const json_t *params)
 {
 	static const struct column columns[] = {{"VLAN", COL_RIGHT}, {"ADDRESSES", COL_RIGHT},
@@ -29,19 +45,22 @@ static int show(struct cli *cli, const json_t *result, const json_t *params)
 	char text[1000];
 	size_t i;
 
-	json_array_foreach ((json_t *)result, i, v) {
+	for (i = 0; (v = json_array_get(result, i)); i++) {
+		size_t last = same_until(result, i);
 		table_row(t);
-		table_cell(t, 0, STRONG, "%d", (int)get_number(v, "vlan"));
+		if (last > i)
+			table_cell(t, 0, STRONG, "%d-%d", (int)get_number(v, "vlan"),
+				(int)get_number(json_array_get(result, last), "vlan"));
+		else
+			table_cell(t, 0, STRONG, "%d", (int)get_number(v, "vlan"));
 		table_cell(t, 1, NULL, "%d", (int)get_number(v, "addresses"));
+		i = last;
 		for (unsigned m = 0; m < 3; m++) {
 			members(json_object_get(v, "ports"), modes[m], text, sizeof(text));
 			table_cell(t, 2 + m, NULL, "%s", text);
 		}
 	}
-	if (table_n_rows(t) == 0)
-		puts("no VLANs: there are no ports");
-	else
-		table_print(t);
+	table_print(t, "no VLANs: there are no ports");
 	return CLI_OK;
 }
 

@@ -51,7 +51,7 @@ static int show(struct cli *cli, const json_t *result, const json_t *params)
 		queues_text(json_object_get(w, "queues"), text, sizeof(text));
 		table_cell(t, 8, NULL, "%s", text);
 	}
-	table_print(t);
+	table_print(t, "");
 	return CLI_OK;
 }
 

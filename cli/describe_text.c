@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NAME_WIDTH  15
+#define NAME_WIDTH  19
 #define COLUMNS_MAX 24
 
 // Columns that text takes on the terminal: neither escape sequences nor continuation bytes.
@@ -106,40 +106,72 @@ static const char *heading(const char *key, char buf[64])
 	return buf;
 }
 
+static void cell_text(const json_t *cell, char *buf, size_t size)
+{
+	*buf = 0;
+	if (json_is_array(cell))
+		words_text(cell, buf, size);
+	else if (cell && !json_is_object(cell))
+		scalar_text(cell, buf, size);
+}
+
+// Many keys: one line for each, one column for each object.
+static void table_across(const struct cli *cli, const json_t *list)
+{
+	struct column columns[COLUMNS_MAX + 1] = {{""}};
+	unsigned n = (unsigned)json_array_size(list);
+	const char *name;
+	char text[512];
+	json_t *v;
+
+	n = n < COLUMNS_MAX ? n : COLUMNS_MAX;
+	for (unsigned c = 1; c <= n; c++)
+		columns[c] = (struct column){"", COL_RIGHT};
+	struct table *t = table_new(cli, columns, n + 1);
+	json_object_foreach (json_array_get(list, 0), name, v) {
+		table_row(t);
+		table_cell(t, 0, FAINT, "%s", heading(name, text));
+		for (unsigned c = 0; c < n; c++) {
+			cell_text(
+				json_object_get(json_array_get(list, c), name), text, sizeof(text));
+			table_cell(t, 1 + c, NULL, "%s", text);
+		}
+	}
+	table_hide_titles(t);
+	table_print_indented(t, 4);
+}
+
 // One row for each object; the columns are the keys of the first.
 static void table_of(const struct cli *cli, const char *key, const json_t *list)
 {
 	struct column columns[COLUMNS_MAX];
-	char names[COLUMNS_MAX][32], text[512];
+	char names[COLUMNS_MAX][32], titles[COLUMNS_MAX][64], text[512];
 	const char *name;
 	const json_t *row;
 	unsigned n = 0;
 	json_t *v;
 	size_t i;
 
+	printf("  %s%s%s\n", paint(cli, STRONG), heading(key, text), unpaint(cli));
+	if (json_object_size(json_array_get(list, 0)) > 8) {
+		table_across(cli, list);
+		return;
+	}
 	json_object_foreach (json_array_get(list, 0), name, v) {
-		if (n == COLUMNS_MAX || json_is_object(v))
-			continue;
 		snprintf(names[n], sizeof(names[n]), "%s", name);
-		columns[n] = (struct column){names[n], json_is_number(v) ? COL_RIGHT : 0};
+		columns[n] = (struct column){
+			heading(name, titles[n]), json_is_number(v) ? COL_RIGHT : COL_WRAP};
 		n++;
 	}
-	printf("  %s%s%s\n", paint(cli, STRONG), heading(key, text), unpaint(cli));
 	struct table *t = table_new(cli, columns, n);
 	json_array_foreach ((json_t *)list, i, row) {
 		table_row(t);
 		for (unsigned c = 0; c < n; c++) {
-			const json_t *cell = json_object_get(row, names[c]);
-			if (json_is_array(cell))
-				words_text(cell, text, sizeof(text));
-			else if (cell)
-				scalar_text(cell, text, sizeof(text));
-			else
-				*text = 0;
+			cell_text(json_object_get(row, names[c]), text, sizeof(text));
 			table_cell(t, c, NULL, "%s", text);
 		}
 	}
-	table_print(t);
+	table_print_indented(t, 4);
 }
 
 void describe_value(const struct cli *cli, unsigned indent, const char *key, const json_t *value)

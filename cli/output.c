@@ -67,16 +67,38 @@ void table_cell(struct table *t, unsigned column, const char *colour, const char
 		scols_cell_set_color(scols_line_get_cell(t->row, column), colour);
 }
 
-unsigned table_n_rows(const struct table *t)
+void table_hide_titles(struct table *t)
 {
-	return t->n_rows;
+	scols_table_enable_noheadings(t->scols, 1);
 }
 
-void table_print(struct table *t)
+static void table_free(struct table *t)
 {
-	scols_print_table(t->scols);
 	scols_unref_table(t->scols);
 	free(t);
+}
+
+void table_print(struct table *t, const char *none)
+{
+	if (t->n_rows)
+		scols_print_table(t->scols);
+	else
+		puts(none);
+	table_free(t);
+}
+
+void table_print_indented(struct table *t, unsigned indent)
+{
+	char *text = NULL, *save = NULL;
+
+	if (isatty(STDOUT_FILENO))
+		scols_table_set_termwidth(t->scols, terminal_width() - indent);
+	scols_table_set_termforce(t->scols, SCOLS_TERMFORCE_ALWAYS);
+	if (scols_print_table_to_string(t->scols, &text) == 0 && text)
+		for (char *p = strtok_r(text, "\n", &save); p; p = strtok_r(NULL, "\n", &save))
+			printf("%*s%s\n", (int)indent, "", p);
+	free(text);
+	table_free(t);
 }
 
 const char *paint(const struct cli *cli, const char *colour)

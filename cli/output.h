@@ -20,9 +20,11 @@ void table_row(struct table *t);
 // Sets a cell of the last row. `colour` is one of the words below, or NULL.
 __attribute__((format(printf, 4, 5))) void table_cell(
 	struct table *t, unsigned column, const char *colour, const char *fmt, ...);
-// Prints and frees.
-void table_print(struct table *t);
-unsigned table_n_rows(const struct table *t);
+void table_hide_titles(struct table *t);
+// Prints and frees; without a row it prints `none`.
+void table_print(struct table *t, const char *none);
+// The same, each line indented.
+void table_print_indented(struct table *t, unsigned indent);
 
 #define GOOD   "green"
 #define BAD    "red"

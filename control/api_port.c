@@ -26,8 +26,13 @@ static json_t *port_json(struct daemon *d, const struct running_port *p, bool de
 	json_t *json = json_pack("{s:s, s:s}", "name", name, "type", p->config.sw.port.type);
 	bool is_open = switch_port_find(d->sw, name, &now) == 0;
 
-	if (is_open && !p->is_pending)
-		why = now.link_why;
+	json_t *more = is_open && (details || !now.link_up) ? describe_port(d->sw, name) : NULL;
+
+	// The port itself knows better what it waits for than the switch does.
+	if (is_open && !p->is_pending) {
+		const char *own = json_string_value(json_object_get(more, "why"));
+		why = !now.link_up && own && *own ? own : now.link_why;
+	}
 	json_object_set_new(json, "state",
 		json_string(!is_open      ? "failed"
 			    : now.link_up ? "up"
@@ -37,16 +42,14 @@ static json_t *port_json(struct daemon *d, const struct running_port *p, bool de
 	json_object_set_new(json, "pending", json_boolean(p->is_pending));
 	json_object_set(json, "config", p->config.json);
 	if (!is_open)
-		return json;
+		return json; // and nothing to describe
 	json_object_set_new(json, "id", json_integer(now.id));
 	json_object_set_new(json, "mtu", json_integer(now.mtu));
 	json_object_set_new(json, "rx_queues", queues_json(&now));
 	api_stats_add(json, &now.stats);
-	if (details) {
-		json_t *more = describe_port(d->sw, name);
-		if (more)
-			json_object_set_new(json, "details", more);
-	}
+	if (details && more)
+		json_object_set(json, "details", more);
+	json_decref(more);
 	return json;
 }
 
