@@ -111,7 +111,7 @@ static inline void offer(struct forward *fw, const struct plan_port *out, unsign
 		keep(fw, out, q, list + done, n - done);
 }
 
-// The transmit queue of a frame's flow among n_txq.
+// The transmit queue of a frame's flow among n_txq, which are PORT_QUEUES_MAX at most.
 static unsigned queue_of(const struct frame *f, uint32_t n_txq)
 {
 	return (unsigned)((uint64_t)eth_flow_hash(f) * n_txq >> 32);
@@ -124,8 +124,6 @@ static void spread(struct forward *fw, const struct plan_port *out, uint32_t n_t
 	struct frame_list part[PORT_QUEUES_MAX];
 	uint32_t used = 0;
 
-	if (n_txq > PORT_QUEUES_MAX)
-		n_txq = PORT_QUEUES_MAX;
 	for (uint32_t i = 0; i < list->n; i++) {
 		unsigned q = queue_of(&fw->burst->f[list->f[i]], n_txq);
 		if (!(used >> q & 1)) {
@@ -208,8 +206,7 @@ static void send_parts(struct forward *fw, const struct plan_port *out, const st
 {
 	struct port_stats *st = out->port->stats[fw->worker];
 	const uint32_t n_txq = port_load(&out->port->n_txq);
-	const unsigned q =
-		n_txq > 1 ? queue_of(f, n_txq < PORT_QUEUES_MAX ? n_txq : PORT_QUEUES_MAX) : 0;
+	const unsigned q = n_txq > 1 ? queue_of(f, n_txq) : 0;
 	struct offload_segmenter s;
 	uint8_t all[FRAME_BURST];
 	int n;

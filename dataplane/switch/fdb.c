@@ -139,8 +139,6 @@ static struct victim victim_for(const struct fdb *fdb, uint16_t port, uint32_t n
 	uint32_t owners = fdb->n_owners + (fdb->owned[port] == 0);
 	uint32_t share = (fdb->max - fdb->n_static) / owners;
 
-	if (share == 0)
-		share = 1;
 	return (struct victim){
 		.now = now, .share = share, .port = port, .own = fdb->owned[port] >= share};
 }

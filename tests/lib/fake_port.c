@@ -32,6 +32,8 @@ struct fake_port {
 	struct fake_frame *out;
 	uint32_t n_out, max_out;
 	bool forgetful, ordered;
+	uint32_t view_len;
+	struct frame_seg *views[FRAME_BURST];
 	uint32_t last_seq[256];
 	char steered[4096];
 	struct fake_port *next;
@@ -120,6 +122,8 @@ static void fake_close(struct port *port)
 	}
 	fake_forget(port);
 	free(p->out);
+	for (unsigned i = 0; i < FRAME_BURST; i++)
+		free(p->views[i]);
 	pthread_cond_destroy(&p->received);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
@@ -150,6 +154,21 @@ static void fake_steer(struct port *port, const uint8_t *mac, uint16_t vid, bool
 		mac[3], mac[4], mac[5], vid);
 }
 
+static void lend_in_views(struct fake_port *p, uint32_t i, struct frame *f)
+{
+	const uint32_t n = (f->seg.len + p->view_len - 1) / p->view_len;
+
+	p->views[i] = realloc(p->views[i], n * sizeof(**p->views));
+	assert(p->views[i]);
+	for (uint32_t v = 0; v < n; v++) {
+		uint32_t left = f->seg.len - v * p->view_len;
+		p->views[i][v].base = f->seg.base + v * p->view_len;
+		p->views[i][v].len = left < p->view_len ? left : p->view_len;
+	}
+	f->segs = p->views[i];
+	f->n_segs = (uint16_t)n;
+}
+
 static uint32_t fake_rx(struct port *port, unsigned q, struct burst *b, struct port_stats *st)
 {
 	struct fake_port *p = fake(port);
@@ -175,6 +194,8 @@ static uint32_t fake_rx(struct port *port, unsigned q, struct burst *b, struct p
 		f->segs = &f->seg;
 		f->offload = from->offload;
 		memcpy(frame_head(f), from->bytes, f->head_len);
+		if (p->view_len && f->n_segs)
+			lend_in_views(p, i, f);
 		int rc = offload_check(f);
 		assert(rc == 0);
 		b->flags |= f->flags;
@@ -459,6 +480,13 @@ void fake_set_queues(struct port *port, uint32_t n_txq)
 void fake_set_offloads(struct port *port, uint32_t offloads)
 {
 	__atomic_store_n(&port->offloads, offloads, __ATOMIC_RELAXED);
+}
+
+void fake_set_view_len(struct port *port, uint32_t len)
+{
+	pthread_mutex_lock(&fake(port)->lock);
+	fake(port)->view_len = len;
+	pthread_mutex_unlock(&fake(port)->lock);
 }
 
 void fake_set_forgetful(struct port *port, bool forgetful)

@@ -48,6 +48,8 @@ void fake_set_late_room(struct port *port, unsigned q, uint32_t n);
 void fake_set_link(struct port *port, enum port_link link, const char *why);
 void fake_set_queues(struct port *port, uint32_t n_txq);
 void fake_set_offloads(struct port *port, uint32_t offloads);
+// Lends what is behind the head in views of `len` bytes each; 0: in one.
+void fake_set_view_len(struct port *port, uint32_t len);
 // Does not keep what it receives, only counts and checks it.
 void fake_set_forgetful(struct port *port, bool forgetful);
 // Reads the 32-bit number at offset 14 of every frame as its sequence number, and the one at offset

@@ -53,6 +53,33 @@ static void what_did_not_fit_is_offered_again(void **state)
 	}
 }
 
+// More lists than can wait for their second chance: the rest is dropped at once, all are counted.
+static void more_full_rings_than_can_wait(void **state)
+{
+	struct rig *r = *state;
+	static struct craft c;
+	uint64_t sum = 0;
+
+	for (unsigned i = 1; i < N_PORTS; i++) {
+		fake_set_queues(r->port[i], PORT_QUEUES_MAX);
+		for (unsigned q = 0; q < PORT_QUEUES_MAX; q++)
+			fake_set_room(r->port[i], q, 0);
+	}
+	for (uint16_t flow = 0; flow < FRAME_BURST; flow++) {
+		craft_eth(&c, 1, 99);
+		craft_ipv4(&c, 1, 2, 0);
+		craft_udp(&c, 1000 + flow, 53);
+		craft_payload(&c, 20, flow);
+		craft_finish(&c, false);
+		fake_send(r->port[0], 0, c.b, c.len);
+	}
+	rig_pass(r);
+	for (unsigned i = 1; i < N_PORTS; i++)
+		sum += rig_dropped(r, i, DROP_ring_full);
+	assert_int_equal(sum, FRAME_BURST * (N_PORTS - 1));
+	assert_int_equal(r->fw.n_ports, 0);
+}
+
 // A flooded frame that waits for its second chance has been retagged for others meanwhile.
 static void the_second_offer_has_the_right_tag(void **state)
 {
@@ -248,6 +275,22 @@ static void a_full_ring_drops_the_rest_of_a_segment(void **state)
 	assert_int_equal(rig_dropped(r, 2, DROP_ring_full), 54);
 }
 
+static void a_segment_in_too_many_views_is_dropped(void **state)
+{
+	struct rig *r = *state;
+
+	learn_crafted(r);
+	__atomic_store_n(&r->port[2]->mtu, 9000, __ATOMIC_RELAXED);
+	fake_set_view_len(r->port[1], 1);
+	send_segment(r, 10000, 1000);
+	rig_pass(r);
+	assert_int_equal(rig_got(r, 2), 10);
+	send_segment(r, 10000, SEGMENT_VIEWS + 100);
+	rig_pass(r);
+	assert_int_equal(rig_got(r, 2), 0);
+	assert_int_equal(rig_dropped(r, 2, DROP_no_offload), 1);
+}
+
 static void segments_too_long_for_the_mtu(void **state)
 {
 	struct rig *r = *state;
@@ -385,6 +428,22 @@ static void captured_as_sent_and_as_delivered(void **state)
 	tape_free(r->in[1].tape);
 }
 
+static void captured_in_whole_bursts_too(void **state)
+{
+	struct rig *r = *state;
+
+	rig_learn_all(r);
+	assert_int_equal(tape_new(CAPTURE_RX, 128, 1, &r->in[0].tape), 0);
+	rig_replan(r);
+	for (unsigned round = 0; round < 3; round++) {
+		rig_send(r, 0, 0, 1);
+		rig_send(r, 0, 0, 1);
+		rig_pass(r);
+		assert_int_equal(tape_read(r->in[0].tape, 10, see, NULL), 2);
+	}
+	tape_free(r->in[0].tape);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
@@ -399,7 +458,10 @@ int main(void)
 		TEST(checksums_are_completed_for_who_has_not),
 		TEST(segments_are_cut_for_who_has_not),
 		TEST(a_full_ring_drops_the_rest_of_a_segment),
+		TEST(a_segment_in_too_many_views_is_dropped),
 		TEST(segments_too_long_for_the_mtu),
+		TEST(more_full_rings_than_can_wait),
+		TEST(captured_in_whole_bursts_too),
 		TEST(a_flooded_segment_serves_all_kinds),
 		TEST(flows_stay_on_their_queue),
 		TEST(each_touched_queue_is_told_once_a_pass),

@@ -167,6 +167,8 @@ static void a_flood_evicts_the_flooder_only(void **state)
 	for (uint32_t i = 0; i < 160; i++)
 		assert_int_equal(learn(fdb, key(i), (uint16_t)(i / 10), 0), FDB_LEARNT);
 	assert_int_equal(fdb_set(fdb, key(900000), 3, 0), 0);
+	for (uint32_t i = 0; i < 50; i++) // of the flooder's port, but static
+		assert_int_equal(fdb_set(fdb, key(910000 + i), 99, 0), 0);
 	for (uint32_t i = 0; i < 50000; i++) {
 		fdb_learn(fdb, key(1000 + i), 99, 1 + i / 100, &change);
 		if (change.evicted)
@@ -176,12 +178,32 @@ static void a_flood_evicts_the_flooder_only(void **state)
 	for (uint32_t i = 0; i < 160; i++)
 		assert_int_equal(where(fdb, key(i)), i / 10);
 	assert_int_equal(where(fdb, key(900000)), 3 | FDB_STATIC);
+	for (uint32_t i = 0; i < 50; i++)
+		assert_int_equal(where(fdb, key(910000 + i)), 99 | FDB_STATIC);
 	// The newest of the flood are there, the oldest are gone.
 	assert_int_equal(where(fdb, key(1000)), FDB_NONE);
 	uint32_t recent = 0;
 	for (uint32_t i = 49900; i < 50000; i++)
 		recent += where(fdb, key(1000 + i)) == 99;
 	assert_true(recent > 50);
+	fdb_free(fdb);
+}
+
+// In a table that one search sees whole, the oldest goes; a stamp from a worker whose clock has
+// just ticked on is not old.
+static void the_oldest_goes_first(void **state)
+{
+	static const uint32_t seen[16] = {
+		105, 101, 107, 103, 109, 111, 100, 115, 113, 102, 104, 106, 120, 108, 110, 112};
+	struct fdb *fdb = table(16);
+	struct fdb_change change;
+
+	for (uint32_t i = 0; i < 16; i++)
+		assert_int_equal(learn(fdb, key(i), 1, seen[i]), FDB_LEARNT);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(fdb_learn(fdb, key(100 + i), 1, 119, &change), FDB_LEARNT);
+		assert_int_equal(change.evicted, key(i == 0 ? 6 : i == 1 ? 1 : 9));
+	}
 	fdb_free(fdb);
 }
 
@@ -231,6 +253,7 @@ int main(void)
 		cmocka_unit_test(sweeps_what_is_selected),
 		cmocka_unit_test(a_full_table_holds_what_it_says),
 		cmocka_unit_test(a_flood_evicts_the_flooder_only),
+		cmocka_unit_test(the_oldest_goes_first),
 		cmocka_unit_test(a_late_port_gets_its_share),
 		cmocka_unit_test(static_entries_fill_the_table_and_no_more),
 	};

@@ -231,6 +231,26 @@ static void learning_is_tried_again_if_the_lock_was_taken(void **state)
 	assert_int_equal(fdb_count(r->fdb), 1);
 }
 
+static void an_address_that_had_to_go_is_told(void **state)
+{
+	struct rig *r = *state;
+	struct fdb_event ev;
+	uint32_t gone = 0;
+
+	r->fdb->max = 16;
+	for (unsigned i = 0; i < 40; i++) {
+		rig_send(r, 0, 100 + i, 0);
+		rig_pass(r);
+	}
+	while (event_ring_pop(&r->events, &ev))
+		if (ev.kind == EVENT_FDB_AGED) {
+			assert_int_equal(ev.port, 0);
+			gone++;
+		}
+	assert_true(gone > 0);
+	assert_int_equal(fdb_count(r->fdb), 16);
+}
+
 static void impossible_sources_are_malformed(void **state)
 {
 	struct rig *r = *state;
@@ -381,6 +401,22 @@ static void access_and_trunk(void **state)
 	assert_int_equal(rig_dropped_at_all(r), 0);
 }
 
+static void vlans_of_one_burst_are_apart(void **state)
+{
+	struct rig *r = *state;
+
+	r->vlan[0].access = 10;
+	r->vlan[1].access = 20;
+	rig_trunk(r, 2, 0, 10, 20);
+	rig_replan(r);
+	for (unsigned i = 0; i < 10; i++)
+		rig_send_tagged(r, 2, 2, ALL, i % 2 ? 10 : 20);
+	rig_pass(r);
+	assert_int_equal(rig_got(r, 0), 5);
+	assert_int_equal(rig_got(r, 1), 5);
+	assert_int_equal(rig_got(r, 3), 0);
+}
+
 static void vlans_that_a_port_has_not(void **state)
 {
 	struct rig *r = *state;
@@ -460,6 +496,25 @@ static void storms_are_limited(void **state)
 	policy_free(r->in[0].policy);
 }
 
+// The same burst again and again, which would go the short way without a policy.
+static void policy_holds_for_whole_bursts_too(void **state)
+{
+	struct rig *r = *state;
+	const struct policy_config config = {.rate_pps = 1000};
+
+	rig_learn_all(r);
+	assert_int_equal(policy_new(&config, 1000000, &r->in[0].policy), 0);
+	rig_replan(r);
+	for (unsigned round = 0; round < 4; round++) {
+		for (unsigned i = 0; i < 32; i++)
+			rig_send(r, 0, 0, 1);
+		rig_pass(r);
+	}
+	assert_int_equal(rig_got(r, 1), 64);
+	assert_int_equal(rig_dropped(r, 0, DROP_rate), 64);
+	policy_free(r->in[0].policy);
+}
+
 static void spoofed_sources_are_not_learnt(void **state)
 {
 	struct rig *r = *state;
@@ -496,7 +551,10 @@ int main(void)
 		TEST(a_forgotten_source_is_learnt_again_at_once),
 		TEST(a_source_is_renewed_each_second),
 		TEST(learning_is_tried_again_if_the_lock_was_taken),
+		TEST(an_address_that_had_to_go_is_told),
 		TEST(impossible_sources_are_malformed),
+		TEST(vlans_of_one_burst_are_apart),
+		TEST(policy_holds_for_whole_bursts_too),
 		TEST(link_local_groups_end_here),
 		TEST(a_frame_does_not_turn_back),
 		TEST(isolated_ports_do_not_meet),
