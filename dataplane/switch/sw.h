@@ -70,8 +70,9 @@ void sw_port_del(struct sw *sw, struct sw_port *p);
 
 // Tells the ports that steer addresses where this one is now.
 void sw_steer(struct sw *sw, uint64_t key);
-// The same for all addresses.
-void sw_steer_all(struct sw *sw);
+// Tells one port of all addresses; takes back what it was told, before its VLANs change.
+void sw_steer_port(struct sw *sw, struct sw_port *p);
+void sw_unsteer_port(struct sw *sw, struct sw_port *p);
 // Forgets learnt addresses of a port (PORT_MAX: of all) in a VLAN (0: in all); `also_static` those
 // set by hand too.
 uint32_t sw_forget(struct sw *sw, uint32_t id, uint16_t vid, bool also_static);

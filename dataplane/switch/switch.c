@@ -282,9 +282,8 @@ void switch_tick(struct sw *sw)
 		if (p->port->ops->tick)
 			p->port->ops->tick(p->port);
 		watch_drops(sw, p, now);
+		if (sw->resync)
+			sw_steer_port(sw, p);
 	}
-	if (sw->resync) {
-		sw->resync = false;
-		sw_steer_all(sw);
-	}
+	sw->resync = false;
 }

@@ -16,17 +16,23 @@ static void key_addr(uint64_t key, uint8_t mac[6])
 
 // --- Steering ---
 
-static void steer(struct sw *sw, const struct sw_port *p, uint64_t key, uint32_t where)
+// Tells one port. What stands on the wire of an access port, and of a trunk's native VLAN, has no
+// tag: VLAN 0.
+static void steer(const struct sw_port *p, uint64_t key, bool add)
 {
-	uint8_t mac[6];
-	const bool elsewhere = where != FDB_NONE && FDB_PORT(where) != p->id;
-
-	// On the wire of an access port, and of a trunk's native VLAN, there is no tag.
 	const uint16_t vid = fdb_key_vid(key);
 	const bool tagged = vid != vlan_port(&p->config.vlan).untagged;
+	uint8_t mac[6];
 
+	if (!vlan_is_member(&p->config.vlan, vid))
+		return;
 	key_addr(key, mac);
-	p->port->ops->steer(p->port, mac, tagged ? vid : 0, elsewhere);
+	p->port->ops->steer(p->port, mac, tagged ? vid : 0, add);
+}
+
+static bool is_elsewhere(const struct sw_port *p, uint32_t where)
+{
+	return where != FDB_NONE && FDB_PORT(where) != p->id;
 }
 
 void sw_steer(struct sw *sw, uint64_t key)
@@ -37,23 +43,37 @@ void sw_steer(struct sw *sw, uint64_t key)
 	// another order than they happened.
 	fdb_find(sw->shared.fdb, key, &where);
 	for (const struct sw_port *p = sw->ports; p; p = p->next)
-		if (p->port->ops->steer && vlan_is_member(&p->config.vlan, fdb_key_vid(key)))
-			steer(sw, p, key, where);
+		if (p->port->ops->steer)
+			steer(p, key, is_elsewhere(p, where));
 }
 
 static int steer_each(void *ctx, uint64_t key, uint32_t where, uint32_t seen)
 {
-	sw_steer(ctx, key);
+	const struct sw_port *p = ctx;
+
+	steer(p, key, is_elsewhere(p, where));
 	return 0;
 }
 
-void sw_steer_all(struct sw *sw)
+static int unsteer_each(void *ctx, uint64_t key, uint32_t where, uint32_t seen)
 {
-	for (const struct sw_port *p = sw->ports; p; p = p->next)
-		if (p->port->ops->steer) {
-			fdb_foreach(sw->shared.fdb, steer_each, sw);
-			return;
-		}
+	const struct sw_port *p = ctx;
+
+	if (is_elsewhere(p, where))
+		steer(p, key, false);
+	return 0;
+}
+
+void sw_steer_port(struct sw *sw, struct sw_port *p)
+{
+	if (p->port->ops->steer)
+		fdb_foreach(sw->shared.fdb, steer_each, p);
+}
+
+void sw_unsteer_port(struct sw *sw, struct sw_port *p)
+{
+	if (p->port->ops->steer)
+		fdb_foreach(sw->shared.fdb, unsteer_each, p);
 }
 
 // --- Events ---

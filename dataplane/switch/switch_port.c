@@ -216,8 +216,7 @@ static int port_start(struct sw *sw, struct sw_port *p, struct error *err)
 		list_remove(sw, p);
 		return error_set(err, rc, NULL, "out of memory");
 	}
-	if (p->port->ops->steer)
-		sw_steer_all(sw);
+	sw_steer_port(sw, p);
 	return 0;
 }
 
@@ -308,6 +307,9 @@ int switch_port_set(struct sw *sw, const struct switch_port_config *config, stru
 		return rc == -ENOTSUP ? port_replace(sw, p, config, err) : rc;
 	}
 	const struct switch_port_config old = p->config;
+	const bool other_vlans = memcmp(&config->vlan, &old.vlan, sizeof(old.vlan)) != 0;
+	if (other_vlans)
+		sw_unsteer_port(sw, p);
 	old_policy = p->policy;
 	p->config = *config;
 	p->policy = policy;
@@ -317,10 +319,14 @@ int switch_port_set(struct sw *sw, const struct switch_port_config *config, stru
 		p->config.policy = old.policy;
 		p->policy = old_policy;
 		policy_free(policy);
+		sw_steer_port(sw, p);
 		return error_set(err, rc, NULL, "out of memory");
 	}
 	policy_free(old_policy);
-	sw_forget_lost_vlans(sw, p);
+	if (other_vlans) {
+		sw_forget_lost_vlans(sw, p);
+		sw_steer_port(sw, p);
+	}
 	event_queue_say(&sw->events, EVENT_PORT_CHANGED, LOG_INFO, config->port.name, NULL);
 	return 0;
 }

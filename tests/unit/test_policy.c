@@ -119,6 +119,9 @@ static void rarp(void **state)
 	c.b[14 + 13] = 1;
 	c.b[14 + 17] = 2; // claims an address
 	assert_int_equal(fate(&strict, c.b, c.len), SPOOFED);
+	c.b[14 + 17] = 0;
+	c.b[13] = 0x36; // looks like RARP, is not
+	assert_int_equal(fate(&strict, c.b, c.len), SPOOFED);
 }
 
 static void ipv4_sources(void **state)
@@ -242,6 +245,7 @@ static void whatever_else(void **state)
 	craft_payload(&c, 20, 0);
 	craft_finish(&c, false);
 	assert_int_equal(fate(&strict, c.b, c.len), SPOOFED);
+	assert_int_equal(fate(&macs_only, c.b, c.len), SPOOFED);
 }
 
 // --- Rates ---

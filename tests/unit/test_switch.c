@@ -478,23 +478,44 @@ static void a_nic_is_told_where_addresses_live(void **state)
 	struct port *nic = add(sw, &c), *a = add_named(sw, "a");
 	send(a, 1, 2);
 	assert_true(fake_wait(nic, 1));
-	WAIT_FOR((switch_event_next(sw, &ev), strstr(fake_steered(nic), "+02:00:00:00:00:01 1")));
+	WAIT_FOR((switch_event_next(sw, &ev), strstr(fake_steered(nic), "+02:00:00:00:00:01 0")));
 	assert_int_equal(switch_fdb_add(sw, seven, 1, "a", &err), 0);
-	assert_non_null(strstr(fake_steered(nic), "+02:00:00:00:00:07 1"));
+	assert_non_null(strstr(fake_steered(nic), "+02:00:00:00:00:07 0"));
 	assert_int_equal(switch_fdb_del(sw, seven, 1, &err), 0);
-	assert_non_null(strstr(fake_steered(nic), "-02:00:00:00:00:07 1"));
+	assert_non_null(strstr(fake_steered(nic), "-02:00:00:00:00:07 0"));
 	// It moves behind the NIC.
 	send(nic, 1, 9);
-	WAIT_FOR((switch_event_next(sw, &ev), strstr(fake_steered(nic), "-02:00:00:00:00:01 1")));
+	WAIT_FOR((switch_event_next(sw, &ev), strstr(fake_steered(nic), "-02:00:00:00:00:01 0")));
 	send(a, 3, 9);
-	WAIT_FOR((switch_event_next(sw, &ev), strstr(fake_steered(nic), "+02:00:00:00:00:03 1")));
+	WAIT_FOR((switch_event_next(sw, &ev), strstr(fake_steered(nic), "+02:00:00:00:00:03 0")));
 	// Who comes late hears of what is known.
 	struct port *second = add(sw, &late);
-	assert_non_null(strstr(fake_steered(second), "+02:00:00:00:00:03 1"));
-	assert_non_null(strstr(fake_steered(second), "+02:00:00:00:00:01 1"));
+	assert_non_null(strstr(fake_steered(second), "+02:00:00:00:00:03 0"));
+	assert_non_null(strstr(fake_steered(second), "+02:00:00:00:00:01 0"));
 	// And of what goes with its port.
 	assert_int_equal(switch_port_del(sw, "a", NULL), 0);
-	assert_non_null(strstr(fake_steered(nic), "-02:00:00:00:00:03 1"));
+	assert_non_null(strstr(fake_steered(nic), "-02:00:00:00:00:03 0"));
+	switch_free(sw);
+}
+
+// What the NIC steers by is what stands on its wire: with its VLANs the tags change.
+static void a_nic_whose_vlans_change_is_told_anew(void **state)
+{
+	struct sw *sw = new_switch(1);
+	struct switch_port_config c = port_config("nic");
+	const uint8_t seven[6] = {2, 0, 0, 0, 0, 7};
+	struct error err;
+
+	snprintf(c.port.type, sizeof(c.port.type), "fake-nic");
+	struct port *nic = add(sw, &c);
+	add_named(sw, "a");
+	assert_int_equal(switch_fdb_add(sw, seven, 1, "a", &err), 0);
+	assert_string_equal(fake_steered(nic), "+02:00:00:00:00:07 0\n");
+	c.vlan = (struct vlan_config){.is_trunk = true, .trunk = {1u << 1}};
+	assert_int_equal(switch_port_set(sw, &c, &err), 0);
+	assert_string_equal(fake_steered(nic), "+02:00:00:00:00:07 0\n"
+					       "-02:00:00:00:00:07 0\n"
+					       "+02:00:00:00:00:07 1\n");
 	switch_free(sw);
 }
 
@@ -743,6 +764,7 @@ int main(void)
 		cmocka_unit_test(silent_addresses_age),
 		cmocka_unit_test(all_of_many_addresses_age),
 		cmocka_unit_test(a_nic_is_told_where_addresses_live),
+		cmocka_unit_test(a_nic_whose_vlans_change_is_told_anew),
 		cmocka_unit_test(events_tell_what_happens),
 		cmocka_unit_test(too_many_events_are_counted),
 		cmocka_unit_test(a_link_that_goes_down_forgets_its_addresses),

@@ -111,6 +111,36 @@ static void what_does_not_fit_is_counted(void **state)
 	tape_free(t);
 }
 
+// Whole copies in growing order, however many are missing in between.
+static void see_whole(void *ctx, const struct capture_frame *f)
+{
+	struct seen *s = ctx;
+	uint32_t seq;
+
+	memcpy(&seq, f->data, 4);
+	assert_true(seq >= s->next);
+	s->next = seq;
+	see(ctx, f);
+}
+
+static void a_full_ring_overwrites_nothing(void **state)
+{
+	static const uint32_t lens[] = {60, 9000, 1514, 64};
+	struct seen s = {0};
+	struct tape *t;
+	uint32_t seq = 0;
+
+	assert_int_equal(tape_new(CAPTURE_TX, 0, 1, &t), 0);
+	for (unsigned round = 0; round < 20; round++) {
+		for (unsigned i = 0; i < 3000; i++)
+			record(t, 0, CAPTURE_TX, lens[i % 4], seq++);
+		tape_read(t, 100 + 37 * round, see_whole, &s);
+	}
+	tape_read(t, UINT32_MAX, see_whole, &s);
+	assert_int_equal(s.n + tape_lost(t), seq);
+	tape_free(t);
+}
+
 static void rings_of_workers_are_read_in_turn_of_time(void **state)
 {
 	struct seen s = {0};
@@ -129,6 +159,7 @@ int main(void)
 		cmocka_unit_test(copies_end_at_snaplen),
 		cmocka_unit_test(copies_survive_every_wrap),
 		cmocka_unit_test(what_does_not_fit_is_counted),
+		cmocka_unit_test(a_full_ring_overwrites_nothing),
 		cmocka_unit_test(rings_of_workers_are_read_in_turn_of_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
