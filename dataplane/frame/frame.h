@@ -68,6 +68,9 @@ struct burst {
 	uint32_t n;     // frames lent
 	uint32_t flags; // OR of all the frames' flags
 	uint32_t bytes; // sum of all the frames' lengths
+	// A port that finds out in passing says so; the worker clears it before each rx.
+	bool is_uniform;  // all frames begin with the same 14 bytes: addresses and type
+	uint32_t longest; // length of the longest frame; only with is_uniform
 	struct frame f[FRAME_BURST];
 };
 

@@ -8,21 +8,20 @@
 //
 // Copies have exact bounds: not a byte before or behind what the descriptor and the frame's length
 // allow is read or written.
-#include "dataplane/port/vhost_ring.h"
+#include "dataplane/port/vhost_view.h"
 
 #include <endian.h>
 #include <string.h>
 #ifdef __AVX512BW__
-#include <immintrin.h>
+#include "dataplane/port/vhost_wide.h"
+#else
+#include "dataplane/port/vhost_narrow.h"
 #endif
 
 #define STRINGIFY(x) #x
 #define STRING(x)    STRINGIFY(x)
 #define PASTE(a, b)  a##b
 #define SYMBOL(a, b) PASTE(a, b)
-
-#define likely(x)   __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
 
 // Frames whose first line is fetched ahead of the one being copied: about as many as a core can have
 // misses under way (measured: docs/performance.md).
@@ -109,72 +108,26 @@ static inline void copy_body(uint8_t *to, const uint8_t *from, uint32_t n)
 #endif
 }
 
-// --- Where a buffer lies ---
-
-// The ring as the loops see it: in locals, so that no store to guest memory makes them be read
-// again.
-struct view {
-	const struct vring_desc *desc;
-	const uint16_t *avail;
-	uint64_t gpa, size; // the region of the last hit
-	uint8_t *hva;
-	uint32_t mask, next, hdr_len;
-};
-
-static inline struct view view_of(const struct vhost_ring *r)
+// Copies the head of a frame, n <= 64 bytes, into our own memory; returns its first 16 bytes (0 where
+// it is shorter) without reading them anew.
+static inline struct head16 head_copy(uint8_t *to, const uint8_t *from, uint32_t n)
 {
-	return (struct view){
-		.desc = r->vq.desc,
-		.avail = r->vq.ring.avail->ring,
-		.gpa = r->cache.gpa,
-		.size = r->cache.size,
-		.hva = r->cache.hva,
-		.mask = r->vq.size - 1u,
-		.next = r->vq.next_avail,
-		.hdr_len = r->hdr_len,
-	};
-}
+#ifdef __AVX512BW__
+	__m512i v = _mm512_maskz_loadu_epi8(_bzhi_u64(~UINT64_C(0), n), from);
 
-static inline uint16_t view_head(const struct view *v, uint32_t i)
-{
-	return vq_load16(&v->avail[(v->next + i) & v->mask]);
-}
-
-// Whether [addr, addr + len) lies in the region of the last hit.
-static inline bool view_hit(const struct view *v, uint64_t addr, uint32_t len)
-{
-	uint64_t off = addr - v->gpa;
-
-	return off < v->size && len <= v->size - off;
-}
-
-// Looks another region up and makes it the view's.
-static __attribute__((noinline)) uint8_t *view_miss(
-	struct vhost_ring *r, struct guestmem_cache *c, uint64_t addr, uint32_t len)
-{
-	uint8_t *p = guestmem_at(r->mem, &r->cache, addr, len);
-
-	*c = r->cache;
-	return p;
-}
-
-static inline uint8_t *view_at(struct vhost_ring *r, struct view *v, uint64_t addr, uint32_t len)
-{
-	if (likely(view_hit(v, addr, len)))
-		return v->hva + (addr - v->gpa);
-	struct guestmem_cache c;
-	uint8_t *p = view_miss(r, &c, addr, len);
-
-	v->gpa = c.gpa;
-	v->size = c.size;
-	v->hva = c.hva;
-	return p;
+	_mm512_storeu_si512(to, v);
+	return (struct head16){_mm512_castsi512_si128(v)};
+#else
+	copy_upto64(to, from, n, true, false);
+	return head16_load(to);
+#endif
 }
 
 // --- From the guest ---
 
-// Lends a frame that lies in one piece at p, FRAME_LEN_MIN <= len <= FRAME_LEN_MAX.
-static inline void lend_flat(struct frame *f, const uint8_t *p, uint32_t len)
+// Lends a frame that lies in one piece at p, FRAME_LEN_MIN <= len <= FRAME_LEN_MAX. Returns its first
+// 16 bytes.
+static inline struct head16 lend_flat(struct frame *f, const uint8_t *p, uint32_t len)
 {
 	uint32_t head = len < FRAME_HEAD ? len : FRAME_HEAD;
 	// Neighbouring fields in one store each; flags, vid, hash, claims and tag are 0.
@@ -187,13 +140,15 @@ static inline void lend_flat(struct frame *f, const uint8_t *p, uint32_t len)
 			offsetof(struct frame, flags) == 7 && offsetof(struct frame, n_segs) == 8 &&
 			offsetof(struct frame, hash) == 12 && __BYTE_ORDER == __LITTLE_ENDIAN,
 		"the first 16 bytes of a frame are written as two words");
-	copy_upto64(f->buf + FRAME_HEAD_OFF, p, head, true, false);
+	struct head16 start = head_copy(f->buf + FRAME_HEAD_OFF, p, head);
+
 	memcpy(&f->len, &first, sizeof(first));
 	memcpy(&f->n_segs, &second, sizeof(second));
 	f->segs = &f->seg;
 	f->seg.base = p + head;
 	f->seg.len = len - head;
 	memset(&f->offload, 0, offsetof(struct frame, buf) - offsetof(struct frame, offload));
+	return start;
 }
 
 // Whether the header asks for nothing: flags and gso_type, its first two bytes, in one load.
@@ -204,33 +159,45 @@ static inline bool claims_nothing(const uint8_t *hdr)
 	return !(claims & ~(uint16_t)htole16(VIRTIO_NET_HDR_F_DATA_VALID));
 }
 
+// As flat_sources(), chains [i, end) one by one.
+static inline uint32_t each_source(struct vhost_ring *r, struct view *v, uint32_t i, uint32_t end,
+	const uint8_t **at, uint32_t *len)
+{
+	const uint32_t shortest = v->hdr_len + FRAME_LEN_MIN, span = FRAME_LEN_MAX - FRAME_LEN_MIN;
+
+	for (; i < end; i++) {
+		uint16_t head = view_head(v, i);
+		struct vring_desc d;
+
+		if (unlikely(head > v->mask))
+			return i;
+		r->taken[i] = head;
+		d = vq_desc_load(&v->desc[head]);
+		len[i] = d.len - v->hdr_len;
+		if (likely(!d.flags && d.len - shortest <= span))
+			at[i] = view_at(r, v, d.addr, d.len);
+		else
+			at[i] = NULL;
+	}
+	return end;
+}
+
 // The buffers of the next n chains, header first, as far as they have the common shape: one
 // descriptor for header and frame. NULL for the others. Returns how many chains there are before
 // one whose head is impossible.
 static inline uint32_t flat_sources(
-	struct vhost_ring *r, uint32_t n, const uint8_t **at, uint32_t *len)
+	struct vhost_ring *r, struct view *v, uint32_t n, const uint8_t **at, uint32_t *len)
 {
-	struct view v = view_of(r);
-	const uint32_t shortest = v.hdr_len + FRAME_LEN_MIN, span = FRAME_LEN_MAX - FRAME_LEN_MIN;
+	for (uint32_t i = 0; i < n; i += WIDE) {
+		uint32_t end = n - i < WIDE ? n : i + WIDE;
 
-	for (uint32_t i = 0; i < n; i++) {
-		uint16_t head = view_head(&v, i);
-		struct vring_desc d;
-		const uint8_t *p;
-
-		if (unlikely(head > v.mask))
-			return i;
-		r->taken[i] = head;
-		d = vq_desc_load(&v.desc[head]);
-		len[i] = d.len - v.hdr_len;
-		if (unlikely(d.flags || d.len - shortest > span)) {
-			at[i] = NULL;
-			continue;
+		if (unlikely(n - i < WIDE || !wide_sources(v, i, r->taken, at, len))) {
+			uint32_t got = each_source(r, v, i, end, at, len);
+			if (unlikely(got < end))
+				return got;
 		}
-		p = view_at(r, &v, d.addr, d.len);
-		at[i] = p;
-		if (i < AHEAD)
-			__builtin_prefetch(p + v.hdr_len);
+		for (uint32_t k = i; k < end && k < AHEAD; k++)
+			__builtin_prefetch(at[k] + v->hdr_len);
 	}
 	return n;
 }
@@ -248,8 +215,10 @@ static uint32_t discard(struct vhost_ring *r, struct port_stats *st)
 static uint32_t lend(struct vhost_ring *r, struct burst *b, struct port_stats *st)
 {
 	const uint8_t *at[FRAME_BURST];
-	uint32_t len[FRAME_BURST], n, i, k = 0, bytes = 0, flags = 0;
+	uint32_t len[FRAME_BURST], n, i, k = 0, bytes = 0, flags = 0, longest = 0;
 	const uint32_t hdr_len = r->hdr_len;
+	struct view v = view_of(r);
+	struct head16 first = {0}, differs = {0};
 	const bool offloads = r->offloads;
 
 	b->n = b->flags = b->bytes = 0;
@@ -260,7 +229,7 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, struct port_stats *s
 	if (unlikely(r->discard))
 		return discard(r, st);
 
-	i = flat_sources(r, n, at, len);
+	i = flat_sources(r, &v, n, at, len);
 	if (unlikely(i < n)) {
 		vq_device_break(&r->vq);
 		st->drop[DROP_malformed]++;
@@ -268,11 +237,12 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, struct port_stats *s
 	}
 	for (i = 0; i < n; i++) {
 		struct frame *f = &b->f[k];
+		struct head16 start;
 
 		if (i + AHEAD < n)
 			__builtin_prefetch(at[i + AHEAD] + hdr_len);
 		if (likely(at[i] && (!offloads || claims_nothing(at[i])))) {
-			lend_flat(f, at[i] + hdr_len, len[i]);
+			start = lend_flat(f, at[i] + hdr_len, len[i]);
 		} else {
 			enum vhost_ring_take t = vhost_ring_lend_chain(r, r->taken[i], f, st);
 			if (t == TAKE_LATER)
@@ -280,10 +250,18 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, struct port_stats *s
 			if (t == TAKE_DROPPED)
 				continue;
 			flags |= f->flags;
+			len[i] = f->len;
+			start = head16_load(f->buf + FRAME_HEAD_OFF);
 		}
-		bytes += f->len;
+		if (unlikely(!k))
+			first = start;
+		differs = head16_differ(differs, first, start);
+		longest = len[i] > longest ? len[i] : longest;
+		bytes += len[i];
 		k++;
 	}
+	b->is_uniform = head16_is_zero14(differs);
+	b->longest = longest;
 	vq_device_pop(&r->vq, i);
 	r->n_taken = i;
 	if (unlikely(!k))
@@ -299,31 +277,45 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, struct port_stats *s
 
 // --- To the guest ---
 
-// Heads and buffers of the next n chains, as far as they have the common shape and hold the frames
-// of list; starts fetching them for writing. Returns how many from the front do.
-static inline uint32_t flat_targets(struct vhost_ring *r, const struct frame *f,
-	const uint8_t *list, uint32_t n, uint16_t *heads, uint8_t **to)
+// As flat_targets(), chains [i, end) one by one, each against its own frame.
+static inline uint32_t each_target(struct vhost_ring *r, struct view *v, const struct frame *f,
+	const uint8_t *list, uint32_t i, uint32_t end, uint16_t *heads, uint8_t **to)
 {
-	struct view v = view_of(r);
-
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t need = v.hdr_len + f[list[i]].len;
-		uint16_t head = view_head(&v, i);
+	for (; i < end; i++) {
+		uint32_t need = v->hdr_len + f[list[i]].len;
+		uint16_t head = view_head(v, i);
 		struct vring_desc d;
-		uint8_t *p;
 
-		if (unlikely(head > v.mask))
-			return i;
-		d = vq_desc_load(&v.desc[head]);
+		if (unlikely(head > v->mask))
+			break;
+		d = vq_desc_load(&v->desc[head]);
 		if (unlikely(d.flags != VRING_DESC_F_WRITE || d.len < need))
-			return i;
-		p = view_at(r, &v, d.addr, need);
-		if (unlikely(!p))
-			return i;
-		to[i] = p;
+			break;
+		to[i] = view_at(r, v, d.addr, need);
+		if (unlikely(!to[i]))
+			break;
 		heads[i] = head;
-		if (i < AHEAD)
-			fetch_for_write(p + v.hdr_len);
+	}
+	return i;
+}
+
+// Heads and buffers of the next n chains, as far as they have the common shape and hold the frames
+// of list, none of which is longer than `longest`; starts fetching them for writing. Returns how
+// many from the front do.
+static inline uint32_t flat_targets(struct vhost_ring *r, struct view *v, const struct frame *f,
+	const uint8_t *list, uint32_t n, uint32_t longest, uint16_t *heads, uint8_t **to)
+{
+	for (uint32_t i = 0; i < n; i += WIDE) {
+		uint32_t end = n - i < WIDE ? n : i + WIDE;
+
+		if (unlikely(
+			    n - i < WIDE || !wide_targets(v, i, v->hdr_len + longest, heads, to))) {
+			uint32_t got = each_target(r, v, f, list, i, end, heads, to);
+			if (unlikely(got < end))
+				return got;
+		}
+		for (uint32_t k = i; k < end && k < AHEAD; k++)
+			fetch_for_write(to[k] + v->hdr_len);
 	}
 	return n;
 }
@@ -347,18 +339,25 @@ static inline void header_words(
 	memcpy(high, (const uint8_t *)&h + 8, 4);
 }
 
+// Whether a long header differs from these words.
+static inline bool header_differs(const uint8_t *at, uint64_t low, uint32_t high)
+{
+	uint64_t old_low;
+	uint32_t old_high;
+
+	memcpy(&old_low, at, 8);
+	memcpy(&old_high, at + 8, 4);
+	return (old_low ^ low) | (old_high ^ high);
+}
+
 // Writes the header, unless the buffer holds these bytes already: then its cache line may stay
 // shared with the guest.
 static inline void put_header(uint8_t *to, uint64_t low, uint32_t high, bool is_long)
 {
-	uint64_t old_low;
-	uint32_t old_high;
 	uint16_t tail = (uint16_t)high;
 
-	memcpy(&old_low, to, 8);
 	if (likely(is_long)) {
-		memcpy(&old_high, to + 8, 4);
-		if (unlikely((old_low ^ low) | (old_high ^ high))) {
+		if (unlikely(header_differs(to, low, high))) {
 			memcpy(to, &low, 8);
 			memcpy(to + 8, &high, 4);
 		}
@@ -396,19 +395,99 @@ static inline void put_used(struct vring_used_elem *slot, uint16_t id, uint32_t 
 		memcpy(slot, &e, sizeof(e));
 }
 
+// Writes the next n used elements; len NULL: all 0.
+static inline void put_used_all(
+	struct vhost_ring *r, uint32_t n, const uint16_t *heads, const uint32_t *len)
+{
+	const uint32_t mask = r->vq.size - 1u, next = r->vq.ring.next;
+	struct vring_used_elem *used = r->vq.ring.used->ring;
+	uint32_t i = 0;
+
+	while (i < n) {
+		uint32_t slot = (next + i) & mask;
+
+		if (likely(n - i >= WIDE && slot + WIDE <= mask + 1u)) {
+			wide_used(&used[slot], &heads[i], len ? &len[i] : NULL);
+			i += WIDE;
+		} else {
+			put_used(&used[slot], heads[i], len ? len[i] : 0);
+			i++;
+		}
+	}
+}
+
+// Whether a frame is one small head, as received, with no work left.
+static inline bool is_small(const struct frame *f)
+{
+	uint64_t first, second;
+
+	memcpy(&first, f, sizeof(first));                        // len, head_len, head_off, flags
+	memcpy(&second, (const uint8_t *)f + 8, sizeof(second)); // n_segs, ...
+	return (uint32_t)first <= 64 && first >> 48 == FRAME_HEAD_OFF && !(second & 0xffff);
+}
+
+// Hands the chains that were filled back, and counts.
+static inline void finish(struct vhost_ring *r, uint32_t n, const uint16_t *heads,
+	const uint32_t *len, uint64_t bytes, struct port_stats *st)
+{
+	put_used_all(r, n, heads, len);
+	vq_device_pop(&r->vq, n);
+	vq_device_add(&r->vq, n);
+	st->tx_frames += n;
+	st->tx_bytes += bytes;
+	st->copied += bytes + (uint64_t)n * r->hdr_len;
+}
+
+// Delivers the small frames that the list begins with, behind long headers that ask for nothing.
+// Returns how many; it ends at the first that is not small or finds no flat buffer.
+static uint32_t deliver_small(struct vhost_ring *r, const struct frame *f, const uint8_t *list,
+	uint32_t n, struct port_stats *st)
+{
+	const uint32_t hdr_len = sizeof(struct virtio_net_hdr_mrg_rxbuf);
+	const uint32_t high = htole32(1u << 16); // num_buffers 1
+	struct view v = view_of(r);
+	uint32_t len[FRAME_BURST], i;
+	uint16_t heads[FRAME_BURST];
+	uint8_t *to[FRAME_BURST];
+	uint64_t bytes = 0;
+	bool differ = false;
+
+	n = flat_targets(r, &v, f, list, n, 64, heads, to);
+	for (i = 0; i < n; i++) {
+		const struct frame *fr = &f[list[i]];
+
+		if (i + AHEAD < n)
+			fetch_for_write(to[i + AHEAD] + hdr_len);
+		if (unlikely(!is_small(fr)))
+			break;
+		differ |= header_differs(to[i], 0, high);
+		copy_upto64(to[i] + hdr_len, fr->buf + FRAME_HEAD_OFF, fr->len, false, true);
+		len[i] = hdr_len + fr->len;
+		bytes += fr->len;
+	}
+	for (uint32_t k = 0; unlikely(differ) && k < i; k++)
+		put_header(to[k], 0, high, true);
+	finish(r, i, heads, len, bytes, st);
+	return i;
+}
+
+// Delivers the frames that the list begins with, as long as each finds a flat buffer. Returns how
+// many.
 static uint32_t deliver_flat(struct vhost_ring *r, const struct frame *f, const uint8_t *list,
 	uint32_t n, struct port_stats *st)
 {
-	const uint32_t hdr_len = r->hdr_len, mask = r->vq.size - 1u, next = r->vq.ring.next;
-	struct vring_used_elem *used = r->vq.ring.used->ring;
+	const uint32_t hdr_len = r->hdr_len;
+	struct view v = view_of(r);
+	uint32_t len[FRAME_BURST], longest = 0;
 	uint16_t heads[FRAME_BURST];
 	uint8_t *to[FRAME_BURST];
 	uint64_t bytes = 0;
 
-	n = flat_targets(r, f, list, n, heads, to);
+	for (uint32_t i = 0; i < n; i++)
+		longest = f[list[i]].len > longest ? f[list[i]].len : longest;
+	n = flat_targets(r, &v, f, list, n, longest, heads, to);
 	for (uint32_t i = 0; i < n; i++) {
 		const struct frame *fr = &f[list[i]];
-		const uint32_t len = fr->len;
 		uint64_t low;
 		uint32_t high;
 
@@ -417,31 +496,25 @@ static uint32_t deliver_flat(struct vhost_ring *r, const struct frame *f, const 
 		header_words(r, fr, &low, &high);
 		put_header(to[i], low, high, hdr_len == sizeof(struct virtio_net_hdr_mrg_rxbuf));
 		put_frame(to[i] + hdr_len, fr);
-		put_used(&used[(next + i) & mask], heads[i], hdr_len + len);
-		bytes += len;
+		len[i] = hdr_len + fr->len;
+		bytes += fr->len;
 	}
-	vq_device_pop(&r->vq, n);
-	vq_device_add(&r->vq, n);
-	st->tx_frames += n;
-	st->tx_bytes += bytes;
-	st->copied += bytes + (uint64_t)n * hdr_len;
+	finish(r, n, heads, len, bytes, st);
 	return n;
 }
 
 // The used elements of a whole burst that was lent.
 static void give_back(struct vhost_ring *r)
 {
-	const uint32_t mask = r->vq.size - 1u, next = r->vq.ring.next, n = r->n_taken;
-	struct vring_used_elem *used = r->vq.ring.used->ring;
-
-	for (uint32_t i = 0; i < n; i++)
-		put_used(&used[(next + i) & mask], r->taken[i], 0);
+	put_used_all(r, r->n_taken, r->taken, NULL);
 }
 
 static uint32_t deliver(struct vhost_ring *r, const struct frame *f, const uint8_t *list,
 	uint32_t n, struct port_stats *st)
 {
 	uint16_t before = vq_device_next_used(&r->vq);
+	bool small = r->hdr_len == sizeof(struct virtio_net_hdr_mrg_rxbuf) && !r->log.base &&
+		     is_small(&f[list[0]]);
 	uint32_t done = 0;
 
 	while (done < n) {
@@ -454,10 +527,16 @@ static uint32_t deliver(struct vhost_ring *r, const struct frame *f, const uint8
 		}
 		if (!avail)
 			break;
-		if (likely(!r->log.base))
+		if (unlikely(r->log.base))
+			k = 0;
+		else if (small)
+			k = deliver_small(r, f, list + done, avail, st);
+		else
 			k = deliver_flat(r, f, list + done, avail, st);
 		done += k;
-		if (unlikely(k < avail)) {
+		if (small) {
+			small = false; // what is left goes the longer way
+		} else if (unlikely(k < avail)) {
 			if (!vhost_ring_deliver_one(r, &f[list[done]], st))
 				break;
 			done++;

@@ -45,16 +45,17 @@ struct classes {
 	uint32_t tagged;                   // some frame has a tag
 };
 
-// Reads the addresses of all frames as keys in VLAN `vid`. No branch but the loop's. Frames are as
-// received: the head starts at FRAME_HEAD_OFF and has 14 bytes at least.
-static inline struct classes classify(struct forward *fw, const struct burst *b, uint16_t vid)
+// Reads the addresses of the first n frames as keys in VLAN `vid`. No branch but the loop's. Frames
+// are as received: the head starts at FRAME_HEAD_OFF and has 14 bytes at least.
+static inline struct classes classify(
+	struct forward *fw, const struct burst *b, uint32_t n, uint16_t vid)
 {
 	const uint64_t in_vlan = (uint64_t)vid << 48;
 	const uint64_t last_src = fw->rxq->lane->src, last_dst = fw->rxq->lane->dst;
 	struct classes c = {0};
 	uint32_t max_len = 0;
 
-	for (uint32_t i = 0; i < b->n; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		const uint8_t *head = b->f[i].buf + FRAME_HEAD_OFF;
 		uint64_t to = load64(head), from = load64(head + ETH_ADDR_LEN);
 		uint64_t dst = (to & ADDR_MASK) | in_vlan, src = (from & ADDR_MASK) | in_vlan;
@@ -345,13 +346,18 @@ void forward(struct forward *fw, const struct plan_rxq *rq, struct burst *b)
 	fw->plain = true;
 	fw->vid = in->vlan.untagged;
 	lane_renew(fw, lane);
-	struct classes c = classify(fw, b, fw->vid);
+	// What holds for the first frame of a uniform burst holds for all.
+	struct classes c = classify(fw, b, b->is_uniform ? 1 : b->n, fw->vid);
+	if (b->is_uniform)
+		fw->max_len = b->longest;
 	const bool src_known = !c.src_differs && lane->src_seen == fw->now;
 	if (likely(in->plain && src_known && !(c.dst_differs | c.tagged))) {
 		struct frame_list all;
 		list_all(&all, b->n);
 		deliver(fw, lane->dst_port, &all);
 	} else {
+		if (b->is_uniform)
+			classify(fw, b, b->n, fw->vid);
 		forward_apart(fw, c.tagged, src_known && !c.tagged);
 	}
 	if (unlikely(fw->n_retries))

@@ -53,6 +53,7 @@ static bool announce_pass(struct worker *w, const struct plan *plan)
 	};
 	announce_frame(a.mac, &w->burst.f[0]);
 	w->burst.n = 1;
+	w->burst.is_uniform = false;
 	w->burst.flags = 0;
 	w->burst.bytes = w->burst.f[0].len;
 	forward(&w->forward, &rq, &w->burst);
@@ -80,6 +81,7 @@ bool worker_pass(struct worker *w, const struct plan *plan)
 	const uint32_t n = plan->n_rxq[w->id];
 	for (uint32_t i = 0; i < n; i++) {
 		const struct plan_rxq *rq = &plan->rxq[w->id][i];
+		b->is_uniform = false;
 		if (!rq->ops->rx(rq->port, rq->q, b, rq->stats))
 			continue;
 		frames += b->n;

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// A ring as the loops over a burst see it: in locals, and with the region of the last hit at hand.
+//
+// Included by vhost_burst.c only.
+#pragma once
+
+#include "dataplane/port/vhost_ring.h"
+
+#include <string.h>
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+// The ring as the loops see it: in locals, so that no store to guest memory makes them be read
+// again.
+struct view {
+	const struct vring_desc *desc;
+	const uint16_t *avail;
+	uint64_t gpa, size; // the region of the last hit
+	uint8_t *hva;
+	uint32_t mask, next, hdr_len;
+};
+
+static inline struct view view_of(const struct vhost_ring *r)
+{
+	return (struct view){
+		.desc = r->vq.desc,
+		.avail = r->vq.ring.avail->ring,
+		.gpa = r->cache.gpa,
+		.size = r->cache.size,
+		.hva = r->cache.hva,
+		.mask = r->vq.size - 1u,
+		.next = r->vq.next_avail,
+		.hdr_len = r->hdr_len,
+	};
+}
+
+static inline uint16_t view_head(const struct view *v, uint32_t i)
+{
+	return vq_load16(&v->avail[(v->next + i) & v->mask]);
+}
+
+// Whether [addr, addr + len) lies in the region of the last hit.
+static inline bool view_hit(const struct view *v, uint64_t addr, uint32_t len)
+{
+	uint64_t off = addr - v->gpa;
+
+	return off < v->size && len <= v->size - off;
+}
+
+// Looks another region up and makes it the view's.
+static __attribute__((noinline)) uint8_t *view_miss(
+	struct vhost_ring *r, struct guestmem_cache *c, uint64_t addr, uint32_t len)
+{
+	uint8_t *p = guestmem_at(r->mem, &r->cache, addr, len);
+
+	*c = r->cache;
+	return p;
+}
+
+static inline uint8_t *view_at(struct vhost_ring *r, struct view *v, uint64_t addr, uint32_t len)
+{
+	if (likely(view_hit(v, addr, len)))
+		return v->hva + (addr - v->gpa);
+	struct guestmem_cache c;
+	uint8_t *p = view_miss(r, &c, addr, len);
+
+	v->gpa = c.gpa;
+	v->size = c.size;
+	v->hva = c.hva;
+	return p;
+}
