@@ -109,7 +109,7 @@ static int start_guest(struct gen *g, struct gen_guest *w)
 		.tx_buf = longest + 12,
 		.huge = g->opt.huge,
 		.polling = true,
-		.timeout_ms = 15000,
+		.timeout_ms = 25000,
 	};
 	int err = front_guest_init(&w->guest, &c);
 

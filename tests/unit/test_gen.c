@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What the load generator says about frames must be true: content, order, loss, and its quantiles.
+#include "tests/bench/gen.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SIZE 200u
+
+static struct gen *new_gen(void)
+{
+	struct gen *g = aligned_alloc(64, (sizeof(*g) + 63) & ~63ull);
+
+	memset(g, 0, sizeof(*g));
+	g->n = 2;
+	g->n_sizes = 1;
+	g->size[0] = SIZE;
+	g->lines[0] = (SIZE + 63) / 64;
+	g->write = GEN_FULL;
+	g->opt.verify = true;
+	for (unsigned i = 0; i < g->n; i++) {
+		struct gen_guest *w = &g->guest[i];
+
+		w->me = (uint16_t)i;
+		w->dst = 1 - i;
+		w->flow = aligned_alloc(64, 3 * sizeof(*w->flow));
+		w->expect = calloc(4, sizeof(*w->expect));
+		for (unsigned to = 0; to < 2; to++)
+			gen_make_flow(g, i, to);
+		gen_make_flow(g, i, GEN_EVERYBODY);
+	}
+	return g;
+}
+
+static void free_gen(struct gen *g)
+{
+	for (unsigned i = 0; i < g->n; i++) {
+		free(g->guest[i].flow);
+		free(g->guest[i].expect);
+	}
+	free(g);
+}
+
+// Guest 0 sends frame number seq to guest 1, which gets it with byte `bad` changed (-1: none).
+static void pass(struct gen *g, uint64_t seq, int bad)
+{
+	uint8_t frame[256] __attribute__((aligned(64)));
+
+	gen_write_frame(g, &g->guest[0], frame, 0, seq);
+	if (bad >= 0)
+		frame[bad] ^= 0x40;
+	gen_verify(g, &g->guest[1], frame, SIZE);
+}
+
+static void test_in_order(void **state)
+{
+	struct gen *g = new_gen();
+	const struct gen_stats *st = &g->guest[1].st;
+
+	for (uint64_t seq = 0; seq < 1000; seq++)
+		pass(g, seq, -1);
+	assert_int_equal(st->rx_frames, 1000);
+	assert_int_equal(st->rx_bytes, 1000 * SIZE);
+	assert_int_equal(st->lost + st->late + st->doubled + st->altered + st->rx_other, 0);
+	free_gen(g);
+}
+
+static void test_lost_late_doubled(void **state)
+{
+	static const uint64_t order[] = {0, 1, 5, 3, 3, 6, 6, 0, 4};
+	struct gen *g = new_gen();
+	const struct gen_stats *st = &g->guest[1].st;
+
+	for (unsigned i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		pass(g, order[i], -1);
+	assert_int_equal(st->lost, 1); // 2
+	assert_int_equal(st->late, 2); // 3 and 4, after 5
+	assert_int_equal(st->doubled, 3);
+	gen_forget_sequences(g);
+	pass(g, 0, -1);
+	assert_int_equal(st->doubled, 3);
+	free_gen(g);
+}
+
+// More holes than are remembered: loss is still counted right.
+static void test_many_gaps(void **state)
+{
+	struct gen *g = new_gen();
+
+	for (uint64_t seq = 0; seq < 4 * GEN_GAPS; seq += 2)
+		pass(g, seq, -1);
+	assert_int_equal(g->guest[1].st.lost, 2 * GEN_GAPS - 1);
+	pass(g, 4 * GEN_GAPS - 3, -1);
+	assert_int_equal(g->guest[1].st.late, 1);
+	assert_int_equal(g->guest[1].st.lost, 2 * GEN_GAPS - 2);
+	free_gen(g);
+}
+
+// A changed byte shows, wherever it is: but for what is different in each frame anyway, its second
+// address bytes (they are counted through), its number (which shows as loss) and its time.
+static void test_each_byte_counts(void **state)
+{
+	struct gen *g = new_gen();
+	struct gen_stats *st = &g->guest[1].st;
+
+	for (int at = 0; at < (int)SIZE; at++) {
+		bool free_byte = at == 4 || at == 5 || at == 10 || at == 11 ||
+				 (at >= GEN_OFF_SEQ && at < GEN_OFF_TIME + 8);
+
+		memset(st, 0, sizeof(*st));
+		gen_forget_sequences(g);
+		pass(g, 0, at);
+		if (free_byte)
+			continue;
+		assert_int_equal(st->rx_frames, 0);
+		assert_int_equal(st->altered + st->rx_other + st->flooded, 1);
+	}
+	free_gen(g);
+}
+
+static void test_not_ours_and_not_for_me(void **state)
+{
+	struct gen *g = new_gen();
+	uint8_t frame[256] __attribute__((aligned(64))) = {0};
+	const struct gen_stats *st = &g->guest[1].st;
+
+	gen_verify(g, &g->guest[1], frame, SIZE);
+	gen_verify(g, &g->guest[1], frame, 20);
+	assert_int_equal(st->rx_other, 2);
+	gen_write_frame(g, &g->guest[0], frame, 0, 0);
+	gen_verify(g, &g->guest[0], frame, SIZE);
+	assert_int_equal(g->guest[0].st.flooded, 1);
+	gen_verify(g, &g->guest[1], frame, SIZE - 1); // cut
+	assert_int_equal(st->altered, 1);
+	free_gen(g);
+}
+
+static void test_quantiles(void **state)
+{
+	static struct histogram h;
+
+	assert_int_equal(histogram_quantile(&h, 0.5), 0);
+	for (uint64_t v = 1; v <= 100000; v++)
+		histogram_add(&h, v);
+	for (double share = 0.01; share < 1; share += 0.01) {
+		double got = (double)histogram_quantile(&h, share);
+
+		assert_true(got >= share * 100000 && got <= share * 100000 * 1.02 + 2);
+	}
+	assert_int_equal(histogram_quantile(&h, 1.0), 100000);
+	histogram_add(&h, ~0ull);
+	assert_true(histogram_quantile(&h, 1.0) == ~0ull);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_in_order),
+		cmocka_unit_test(test_lost_late_doubled),
+		cmocka_unit_test(test_many_gaps),
+		cmocka_unit_test(test_each_byte_counts),
+		cmocka_unit_test(test_not_ours_and_not_for_me),
+		cmocka_unit_test(test_quantiles),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
