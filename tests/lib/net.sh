@@ -45,10 +45,11 @@ host() {
 	[[ -z $2 ]] || ip -n "$(ns "$1")" addr add "$2" dev eth0
 }
 
-# ping_ok NS ADDRESS [PAYLOAD] [COUNT]: true without a single loss; else what ping says.
+# ping_ok NS ADDRESS [PAYLOAD] [COUNT]: true without a single loss; else what ping says. All at once,
+# then up to three seconds for the answers: a busy machine may be slow, but nothing may be lost.
 ping_ok() {
 	local output
-	output=$(in_ns "$1" ping -n -i 0.02 -W 2 -c "${4:-20}" -s "${3:-56}" "$2" 2>&1) || true
+	output=$(in_ns "$1" ping -n -i 3 -W 3 -l "${4:-20}" -c "${4:-20}" -s "${3:-56}" "$2" 2>&1) || true
 	grep -q ' 0% packet loss' <<<"$output" || {
 		printf '%s\n' "$output"
 		return 1

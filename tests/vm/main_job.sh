@@ -24,7 +24,7 @@ leftovers() {
 WEFT_MARK=$$ TMPDIR=$T "$WEFT_ROOT/packaging/quickstart" >"$T/interrupted" 2>&1 </dev/null &
 pid=$!
 cleanup stop_pid "$pid"
-wait_until 60 grep -q '\[5/6\]' "$T/interrupted"
+wait_until 120 grep -q '\[5/6\]' "$T/interrupted"
 kill -TERM "$pid"
 wait "$pid" || true
 is_clean() { [[ -z $(leftovers "$pid") ]]; }
