@@ -83,3 +83,14 @@ ping_outage() {
 			if (!seen) gap = sent; else if (sent - 1 - last > gap) gap = sent - 1 - last }
 		END { printf "%d %d\n", gap * seconds * 1000 / sent, doubled }')
 }
+
+# guest_pktgen NAME ADDRESS MAC PACKETS-PER-SECOND: numbered packets from the guest's kernel, without
+# end, for tests/lib/pktgen_watch.py.
+guest_pktgen() {
+	vm_exec "$1" "echo rem_device_all >/proc/net/pktgen/kpktgend_0
+		echo 'add_device eth0' >/proc/net/pktgen/kpktgend_0
+		for o in 'count 0' 'pkt_size 200' 'delay $((1000000000 / $4))' 'dst $2' 'dst_mac $3'; do
+			echo \"\$o\" >/proc/net/pktgen/eth0
+		done
+		(echo start >/proc/net/pktgen/pgctrl) >/dev/null 2>&1 &" >/dev/null
+}

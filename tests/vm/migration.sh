@@ -52,6 +52,12 @@ vm_exec old 'dd if=/dev/urandom of=/tmp/blob bs=1M count=64 2>/dev/null; sha256s
 vm_exec old 'iperf3 -s -D' >/dev/null
 spawn "$T/iperf.json" ip netns exec "$(ns h)" iperf3 -J -c 10.0.0.1 -t 60 -b 50M
 
+# And numbered packets out of it.
+spawn "$T/watch" ip netns exec "$(ns h)" "$WEFT_ROOT/tests/lib/pktgen_watch.py" eth0
+WATCH=$PID
+wait_until 10 grep -q ready "$T/watch"
+guest_pktgen old 10.0.0.9 02:00:00:00:00:09 1000
+
 vm_start new "$T/vm-b.sock" 52:54:00:00:00:01 -- -incoming "unix:$T/migrate.sock"
 wait_until 20 test -S "$T/migrate.sock"
 spawn "$T/capture" ip netns exec "$(ns h)" tcpdump -n -l -e -i eth0 'ether src 52:54:00:00:00:01 and not ip'
@@ -81,6 +87,11 @@ read -r outage lost < <(awk '
 	match($0, /icmp_seq=[0-9]+/) { seq = substr($0, RSTART + 9, RLENGTH - 9) + 0
 		if (seen) { lost += seq - last - 1; if (seq - last - 1 > gap) gap = seq - last - 1 }
 		last = seq; seen = 1 } END { print gap * 10, lost + 0 }' "$T/ping")
+stop_pid "$WATCH"
+watched=$(tail -n 1 "$T/watch")
+info "numbered packets from the guest: $watched"
+jq -e '.received > 1000' <<<"$watched" >/dev/null || fail "hardly any numbered packet arrived"
+jq -e '.doubled + .late <= 64' <<<"$watched" >/dev/null || fail "more than one burst came twice or late"
 info "ping was out for $outage ms at most, $lost replies of one every 10 ms were lost in all"
 
 grep -qE 'Reverse|ARP|arp' "$T/capture" || fail "nobody announced the guest: $(<"$T/capture")"
