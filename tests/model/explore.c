@@ -255,59 +255,64 @@ static void explore_chains(uint16_t size, uint16_t max_indirect, const struct bu
 
 // --- The available ring: every index and every head ---
 
+#define N_HEADS 5
+
+static struct {
+	struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+} rings;
+
+// One burst of at most max, with `there` chains available from index start; combo picks their heads.
+static void pop(uint16_t size, uint16_t start, uint16_t there, unsigned combo, unsigned max)
+{
+	uint16_t heads[N_HEADS] = {0, (uint16_t)(size - 1), size, 0x8000, 0xffff};
+	uint16_t got[MAX + 1], want[MAX + 1];
+	bool broken = there > size && max;
+	struct vq_device q;
+	unsigned n = 0, c = combo;
+
+	if (vq_device_init(&q, size) ||
+		vq_device_set_rings(&q, size, rings.desc, rings.avail, rings.used))
+		exit(1);
+	vq_device_set_next(&q, start, start);
+	rings.avail->idx = (uint16_t)(start + there);
+	for (unsigned i = 0; i < size; i++, c /= N_HEADS)
+		rings.avail->ring[(uint16_t)(start + i) % size] = heads[c % N_HEADS];
+	for (c = combo; !broken && n < there && n < max; c /= N_HEADS) {
+		if (heads[c % N_HEADS] < size)
+			want[n++] = heads[c % N_HEADS];
+		else
+			broken = true;
+	}
+	if (vq_device_pop_burst(&q, got, max) != n || q.broken != broken ||
+		memcmp(got, want, n * sizeof(got[0])) ||
+		vq_device_next_avail(&q) != (uint16_t)(start + n))
+		wrong("pop_burst");
+}
+
 static void explore_pops(uint16_t size)
 {
 	static const uint16_t starts[] = {0, 1, 0x7fff, 0xfffe, 0xffff};
-	uint16_t heads[] = {0, (uint16_t)(size - 1), size, 0x8000, 0xffff};
 	uint16_t ahead[] = {
 		0, 1, (uint16_t)(size - 1), size, (uint16_t)(size + 1), 0x7fff, 0x8000, 0xffff};
-	struct vring_avail *avail = malloc(vq_avail_bytes(size));
-	struct vring_used *used = malloc(vq_used_bytes(size));
-	struct vring_desc *desc = aligned_alloc(16, vq_desc_bytes(size));
 	unsigned combos = 1;
 	uint64_t n_paths = 0;
 
+	rings.avail = malloc(vq_avail_bytes(size));
+	rings.used = malloc(vq_used_bytes(size));
+	rings.desc = aligned_alloc(16, vq_desc_bytes(size));
 	for (unsigned i = 0; i < size; i++)
-		combos *= 5;
-	for (unsigned s = 0; s < 5; s++) {
-		for (unsigned a = 0; a < 8; a++) {
-			for (unsigned k = 0; k < combos; k++) {
-				for (unsigned max = 0; max <= size + 1u; max++, n_paths++) {
-					uint16_t got[MAX + 1], want[MAX + 1];
-					struct vq_device q;
-					unsigned n = 0, there = ahead[a];
-					bool broken = there > size && max;
-
-					if (vq_device_init(&q, size) ||
-						vq_device_set_rings(&q, size, desc, avail, used))
-						exit(1);
-					vq_device_set_next(&q, starts[s], starts[s]);
-					avail->idx = (uint16_t)(starts[s] + there);
-					for (unsigned i = 0, c = k; i < size; i++, c /= 5)
-						avail->ring[(uint16_t)(starts[s] + i) % size] =
-							heads[c % 5];
-					for (unsigned c = k; !broken && n < there && n < max;
-						c /= 5, n++) {
-						want[n] = heads[c % 5];
-						if (want[n] >= size) {
-							broken = true;
-							break;
-						}
-					}
-					if (vq_device_pop_burst(&q, got, max) != n ||
-						q.broken != broken ||
-						memcmp(got, want, n * sizeof(got[0])) ||
-						vq_device_next_avail(&q) !=
-							(uint16_t)(starts[s] + n))
-						wrong("pop_burst");
-				}
-			}
-		}
-	}
+		combos *= N_HEADS;
+	for (unsigned s = 0; s < sizeof(starts) / sizeof(starts[0]); s++)
+		for (unsigned a = 0; a < sizeof(ahead) / sizeof(ahead[0]); a++)
+			for (unsigned c = 0; c < combos; c++)
+				for (unsigned max = 0; max <= size + 1u; max++, n_paths++)
+					pop(size, starts[s], ahead[a], c, max);
 	printf("available rings: size %u: %lu paths\n", size, n_paths);
-	free(avail);
-	free(used);
-	free(desc);
+	free(rings.avail);
+	free(rings.used);
+	free(rings.desc);
 }
 
 // --- The used ring: every index, id and length that a device can show a driver ---
@@ -315,14 +320,56 @@ static void explore_pops(uint16_t size)
 #define N_IDS  8
 #define N_LENS 4
 
-static void explore_reaps(uint16_t size)
+// One burst, with the first `out` chains of 8 writable bytes in flight, `there` elements shown; combo picks them.
+static void reap(
+	const struct vq_layout *l, uint8_t *mem, unsigned out, uint16_t there, unsigned combo)
 {
+	uint16_t size = (uint16_t)l->size;
 	uint32_t ids[N_IDS] = {0, 1, 2, size - 1u, size, 0xffff, 0x10000, UINT32_MAX};
 	static const uint32_t lens[N_LENS] = {0, 8, 9, UINT32_MAX};
+	bool broken = there > out, in_flight[MAX] = {false};
+	struct vq_driver q;
+	struct vq_reaped got[MAX];
+	unsigned n = 0, bad_len = 0;
+
+	if (vq_driver_init(&q, l, 0, mem, 0, false))
+		exit(1);
+	for (unsigned i = 0; i < out; i++) {
+		struct vring_desc d = {0, 8, W, 0};
+
+		if (!vq_driver_push(&q, (uint16_t)vq_driver_write_chain(&q, &d, 1)))
+			exit(1);
+		in_flight[i] = true;
+	}
+	vq_driver_publish(&q);
+	for (unsigned i = 0; i < size; i++, combo /= N_IDS * N_LENS) {
+		q.used->ring[i].id = ids[combo % N_IDS];
+		q.used->ring[i].len = lens[combo / N_IDS % N_LENS];
+	}
+	q.used->idx = there;
+	while (!broken && n < there) {
+		uint32_t id = q.used->ring[n].id;
+
+		broken = id >= size || !in_flight[id];
+		if (broken)
+			break;
+		in_flight[id] = false;
+		bad_len += q.used->ring[n++].len > 8;
+	}
+	if (vq_driver_reap_burst(&q, got, MAX) != n || q.broken != broken || q.n_bad_len != bad_len)
+		wrong("reap_burst");
+	for (unsigned i = 0; i < n; i++)
+		if (got[i].len > 8 || got[i].head != q.used->ring[i].id)
+			wrong("reaped");
+	vq_driver_fini(&q);
+}
+
+static void explore_reaps(uint16_t size)
+{
 	uint16_t ahead[] = {0, 1, 2, size, (uint16_t)(size + 1), 0x8000, 0xffff};
+	unsigned combos = 1;
 	struct vq_layout l;
 	uint64_t n_paths = 0;
-	unsigned combos = 1;
 	uint8_t *mem;
 
 	if (vq_layout_init(&l, 1, size, 0, 0))
@@ -330,50 +377,10 @@ static void explore_reaps(uint16_t size)
 	mem = aligned_alloc(64, l.total);
 	for (unsigned i = 0; i < size && i < 3; i++)
 		combos *= N_IDS * N_LENS;
-	for (unsigned out = 0; out <= size; out++) {
-		for (unsigned a = 0; a < 7; a++) {
-			for (unsigned k = 0; k < combos; k++, n_paths++) {
-				struct vq_driver q;
-				struct vq_reaped got[MAX];
-				unsigned n = 0, bad_len = 0, there = ahead[a];
-				bool broken = there > out, in_flight[MAX] = {false};
-
-				if (vq_driver_init(&q, &l, 0, mem, 0, false))
-					exit(1);
-				for (unsigned i = 0; i < out; i++) {
-					struct vring_desc d = {0, 8, W, 0};
-
-					if (!vq_driver_push(
-						    &q, (uint16_t)vq_driver_write_chain(&q, &d, 1)))
-						exit(1);
-					in_flight[i] = true;
-				}
-				vq_driver_publish(&q);
-				for (unsigned i = 0, c = k; i < size; i++, c /= N_IDS * N_LENS) {
-					q.used->ring[i].id = ids[c % N_IDS];
-					q.used->ring[i].len = lens[c / N_IDS % N_LENS];
-				}
-				q.used->idx = (uint16_t)there;
-				for (; !broken && n < there; n++) {
-					uint32_t id = q.used->ring[n].id;
-
-					if (id >= size || !in_flight[id]) {
-						broken = true;
-						break;
-					}
-					in_flight[id] = false;
-					bad_len += q.used->ring[n].len > 8;
-				}
-				if (vq_driver_reap_burst(&q, got, MAX) != n || q.broken != broken ||
-					q.n_bad_len != bad_len)
-					wrong("reap_burst");
-				for (unsigned i = 0; i < n; i++)
-					if (got[i].len > 8 || got[i].head != q.used->ring[i].id)
-						wrong("reaped");
-				vq_driver_fini(&q);
-			}
-		}
-	}
+	for (unsigned out = 0; out <= size; out++)
+		for (unsigned a = 0; a < sizeof(ahead) / sizeof(ahead[0]); a++)
+			for (unsigned c = 0; c < combos; c++, n_paths++)
+				reap(&l, mem, out, ahead[a], c);
 	printf("used rings: size %u: %lu paths\n", size, n_paths);
 	free(mem);
 }
