@@ -88,15 +88,32 @@ static int complain(const char *text)
 	return 1;
 }
 
+struct new_switch {
+	const struct config *config;
+	struct sw **out;
+	struct error *err;
+};
+
+static int new_switch(void *ctx)
+{
+	const struct new_switch *n = ctx;
+
+	return switch_new(&n->config->sw, n->out, n->err);
+}
+
 // Everything from the switch on, inside the loop's life.
 static int serve(struct daemon *d, const struct config *config)
 {
 	struct error err = {.key = ""};
+	struct new_switch n = {config, &d->sw, &err};
 	int rc;
 
-	rc = switch_new(&config->sw, &d->sw, &err);
-	if (rc < 0)
-		return complain(err.text);
+	// Workers are born without capabilities.
+	rc = privileges_without(new_switch, &n);
+	if (rc < 0) {
+		server_free(d->server);
+		return complain(*err.text ? err.text : strerror(-rc));
+	}
 	rc = daemon_start(d, config, &err);
 	if (rc == 0)
 		rc = server_start(d->server, d);

@@ -6,6 +6,7 @@
 
 #include <cap-ng.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -82,4 +83,32 @@ int privileges_drop(const struct config *config, struct error *err)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return error_set(err, -errno, "", "PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
 	return 0;
+}
+
+struct call {
+	int (*fn)(void *ctx);
+	void *ctx;
+	int rc;
+};
+
+static void *without(void *arg)
+{
+	struct call *call = arg;
+
+	// Capabilities belong to a thread, and so does libcap-ng's state.
+	capng_clear(CAPNG_SELECT_CAPS);
+	call->rc = capng_apply(CAPNG_SELECT_CAPS) < 0 ? -EPERM : call->fn(call->ctx);
+	return NULL;
+}
+
+int privileges_without(int (*fn)(void *ctx), void *ctx)
+{
+	struct call call = {fn, ctx, 0};
+	pthread_t thread;
+	int rc = pthread_create(&thread, NULL, without, &call);
+
+	if (rc)
+		return -rc;
+	pthread_join(thread, NULL);
+	return call.rc;
 }

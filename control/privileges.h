@@ -7,3 +7,7 @@
 // Raises limits (descriptors, locked memory), then keeps only the capabilities for opening network
 // devices, XDP sockets and BPF maps. Before other threads start: they inherit. -errno with *err.
 int privileges_drop(const struct config *config, struct error *err);
+
+// Calls fn(ctx) in a thread that has no capability at all, waits, and returns what it returned.
+// Threads that fn starts have none either: for workers, which touch what guests write.
+int privileges_without(int (*fn)(void *ctx), void *ctx);
