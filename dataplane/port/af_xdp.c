@@ -147,15 +147,22 @@ static void af_xdp_tick(struct port *port)
 			if (port_load(&ax->queue[q]->tx.longest) > longest)
 				longest = port_load(&ax->queue[q]->tx.longest);
 		}
-	if (longest > ax->reported_long) {
+	// Dropped here, or before it came here by the switch, which knows the MTU too. Once each time
+	// that the device was set up.
+	if (sum.drop[DROP_too_long] > ax->known_long && !ax->told_long) {
+		char upto[32] = "";
+		if (longest)
+			snprintf(upto, sizeof(upto), " of up to %u bytes", longest);
 		news_log(&ax->news, LOG_WARNING,
-			"%s: frames of up to %u bytes do not fit its MTU of %u and are dropped "
-			"(too_long): set the MTU of the device to at least %u, or that of the "
-			"senders to %u",
-			port->config.device, longest, ax->dev.mtu, longest - ETH_HDR_LEN,
-			ax->dev.mtu);
-		ax->reported_long = longest;
+			"%s: frames%s do not fit its MTU of %u and are dropped (too_long): set the "
+			"MTU "
+			"of the device to that of the senders (ip link set dev %s mtu ...), or "
+			"that of "
+			"the senders to %u",
+			port->config.device, upto, ax->dev.mtu, port->config.device, ax->dev.mtu);
+		ax->told_long = true;
 	}
+	ax->known_long = sum.drop[DROP_too_long];
 	if (bad > ax->reported_bad) {
 		news_log(&ax->news, LOG_ERR,
 			"%s: %llu ring entries named buffers that the kernel does not have; "

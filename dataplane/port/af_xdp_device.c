@@ -206,6 +206,7 @@ int af_xdp_set_up(struct af_xdp *ax, struct error *err)
 	ax->dev = dev;
 	ax->dev.running = false; // the watch tells when it is
 	ax->ready = true;
+	ax->told_long = false;
 	return 0;
 }
 

@@ -30,7 +30,8 @@ struct af_xdp {
 	char why_not[AF_XDP_N_MODES][256]; // why each better mode is not in use
 	uint32_t retry_in;                 // watch rounds until the next attempt
 	char last_error[512];              // of the last attempt, so that it is logged once
-	uint64_t reported_long, reported_bad;
+	uint64_t known_long, reported_bad;
+	bool told_long;     // since the device was set up
 	uint64_t copy_lost; // broadcasts lost because weft's copy found no room
 	struct news news;
 
