@@ -272,7 +272,7 @@ static bool ip_sender_ok(const struct policy *p, struct frame *f, const struct e
 // 0, or the reason to drop the frame plus one.
 static unsigned why_refused(const struct policy *p, struct frame *f)
 {
-	struct eth_sender s;
+	struct eth_sender s = {0};
 
 	if (!mac_is_allowed(p, eth_addr(eth_src(f))))
 		return 1 + DROP_spoofed;

@@ -297,6 +297,8 @@ static void an_idle_worker_sleeps_until_it_is_kicked(void **state)
 	}
 	port_stats_sum(a, &st);
 	assert_true(st.kicks >= 20);
+	struct fake_calls c = fake_calls(a, 0);
+	assert_true(c.disarm + 1 >= c.arm); // awake, it wants no kicks
 	// Asleep it does nothing at all, however many guests there are.
 	WAIT_FOR(asleep(sw));
 	switch_worker_get(sw, 0, &before);
@@ -325,6 +327,50 @@ static void a_sleeping_worker_sees_a_new_port(void **state)
 	switch_free(sw);
 }
 
+// A queue that one worker armed before it slept is polled by another, which is awake and wants no
+// kicks.
+static void a_queue_that_moves_is_disarmed(void **state)
+{
+	struct sw *sw = new_switch(2);
+	struct port *a = add(sw, "a", 1), *b = add(sw, "b", 1);
+	struct switch_worker w;
+
+	assert_int_equal(switch_port_assign(sw, "b", 0, 1, NULL), 0);
+	for (uint32_t i = 0; i < 10; i++) {
+		assert_int_equal(switch_port_assign(sw, "a", 0, 0, NULL), 0);
+		WAIT_FOR((switch_worker_get(sw, 0, &w), w.asleep));
+		for (uint32_t n = 0; n < 3000; n++)
+			send_one(b);
+		assert_int_equal(switch_port_assign(sw, "a", 0, 1, NULL), 0);
+		WAIT_FOR(fake_backlog(b) == 0);
+	}
+	struct fake_calls c = fake_calls(a, 0);
+	assert_true(c.disarm + 1 >= c.arm);
+	switch_free(sw);
+}
+
+static void an_announcement_for_a_port_that_left(void **state)
+{
+	static struct worker w;
+	static struct workers shared;
+	struct plan *plan = plan_new(1, NULL, 0);
+
+	assert_non_null(plan);
+	announce_init(&shared.announce);
+	assert_int_equal(fdb_new(16, &shared.fdb), 0);
+	shared.cycles_hz = 1000000000;
+	w.shared = &shared;
+	assert_int_equal(event_ring_init(&w.events, -1), 0);
+	forward_init(&w.forward, 0, false, shared.fdb, &w.events);
+	assert_true(announce_add(&shared.announce, 3, (const uint8_t[6]){2}));
+	assert_true(worker_pass(&w, plan));
+	assert_false(worker_pass(&w, plan));
+	event_ring_fini(&w.events);
+	fdb_free(shared.fdb);
+	announce_fini(&shared.announce);
+	plan_free(plan);
+}
+
 static void a_polling_worker_does_not_sleep(void **state)
 {
 	struct switch_config config = {.n_workers = 1, .cores = {-1}, .idle_poll = true};
@@ -349,6 +395,8 @@ int main(void)
 		cmocka_unit_test(a_worker_has_a_name_and_no_signals),
 		cmocka_unit_test(an_idle_worker_sleeps_until_it_is_kicked),
 		cmocka_unit_test(a_sleeping_worker_sees_a_new_port),
+		cmocka_unit_test(a_queue_that_moves_is_disarmed),
+		cmocka_unit_test(an_announcement_for_a_port_that_left),
 		cmocka_unit_test(a_polling_worker_does_not_sleep),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
