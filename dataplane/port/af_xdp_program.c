@@ -7,6 +7,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/if_link.h>
 #include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
@@ -193,9 +194,18 @@ int af_xdp_program_attach(
 	return 0;
 }
 
+// Alone on the device our program goes by its descriptor: libxdp would look at what is attached,
+// which the kernel lets CAP_SYS_ADMIN do alone.
+static int detach_alone(const struct af_xdp_program *p)
+{
+	LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = xdp_program__fd(p->handle));
+	return bpf_xdp_detach(
+		p->ifindex, p->native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE, &opts);
+}
+
 void af_xdp_program_detach(struct af_xdp_program *p, bool gone)
 {
-	if (p->ifindex && !gone)
+	if (p->ifindex && !gone && (p->dispatcher || detach_alone(p) < 0))
 		xdp_program__detach(
 			p->handle, p->ifindex, p->native ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
 	program_close(p);

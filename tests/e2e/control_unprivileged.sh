@@ -46,6 +46,20 @@ for device in a b; do
 done
 in_ns sw ip link show "w$$" >/dev/null 2>&1 && fail "the tap was left behind"
 
+info "a NIC that comes at run time to a daemon without CAP_SYS_ADMIN leaves as clean"
+config <<<'ports: []'
+start "$caps"
+ctl port add a type af-xdp device a
+eventually '.[0].state == "up"' port show
+ctl port set a busy-poll 64
+eventually '.[0].state == "up"' port show
+ctl port del a
+ip -n "$(ns sw)" -d link show a | grep -q 'prog/xdp' && fail "the XDP program stays on a port that was removed"
+ctl port add a type af-xdp device a xdp-mode generic
+ctl port del a
+ip -n "$(ns sw)" -d link show a | grep -q 'prog/xdp' && fail "the generic XDP program stays"
+weft_stop
+
 info "after a crash it removes the XDP program that was left"
 config <<YAML
 ports:
