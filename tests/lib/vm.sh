@@ -103,7 +103,7 @@ vm_start() {
 		-machine "$VM_MACHINE,memory-backend=mem" -accel "$VM_ACCEL" "${cpu[@]}" -smp "$smp" \
 		-object "memory-backend-memfd,id=mem,size=${mem}M,share=${VM_SHARE:-on}" -m "$mem" \
 		-kernel "$VM_KERNEL" -initrd "$VM_INITRAMFS" \
-		-append "console=$VM_CONSOLE quiet loglevel=4 panic=-1 mitigations=off nokaslr tsc=reliable rcupdate.rcu_expedited=1 random.trust_cpu=on" \
+		-append "console=$VM_CONSOLE quiet loglevel=4 panic=-1 mitigations=off nokaslr no_timer_check tsc=reliable rcupdate.rcu_expedited=1 random.trust_cpu=on" \
 		-serial "file:$T/$name.console" \
 		-chardev "socket,id=control,path=$T/$name.control,server=on,wait=off" \
 		-qmp "unix:$T/$name.qmp,server=on,wait=off" "${net[@]}" "$@"
@@ -115,7 +115,7 @@ vm_wait() {
 	local name
 	for name; do
 		wait_until 20 test -S "$T/$name.control" -o ! -d "/proc/${VM_PID[$name]}"
-		"$WEFT_ROOT/tests/lib/guest_exec.py" --wait "$T/$name.control" "${VM_BOOT_SECONDS:-60}" || {
+		"$WEFT_ROOT/tests/lib/guest_exec.py" --wait "$T/$name.control" "${VM_BOOT_SECONDS:-120}" || {
 			tail -n 20 "$T/$name.qemu" "$T/$name.console" >&2 || true
 			fail "the guest $name did not come up"
 		}
