@@ -19,12 +19,14 @@
 
 #define PATTERN_FACTOR 0x9e3779b97f4a7c15ull // as in gen_frame.c
 
-// Lines [1, n) of a frame: every eight bytes say which frame and line they belong to.
-INLINE void write_lines(uint8_t *frame, unsigned n, uint64_t seq)
+// Lines [1, n) of a frame: every eight bytes say which frame and line they belong to. Meanwhile those
+// of the next are fetched.
+INLINE void write_lines(uint8_t *frame, const uint8_t *next, unsigned n, uint64_t seq)
 {
 	for (unsigned k = 1; k < n; k++) {
 		uint64_t v = seq * PATTERN_FACTOR + k;
 
+		gen_fetch_for_write(next + 64 * k);
 		*(gen_line *)(frame + 64 * k) = (gen_line){v, v, v, v, v, v, v, v};
 	}
 }
@@ -46,7 +48,7 @@ INLINE void write_run(struct gen *g, struct gen_guest *w, unsigned slot, unsigne
 		*(gen_line *)frame = f->first[size[i]] + own;
 		own += step;
 		if (!one_line)
-			write_lines(frame, g->lines[size[i]], f->seq + i);
+			write_lines(frame, frame + w->tx_stride, g->lines[size[i]], f->seq + i);
 		if (vq_unlikely(!base))
 			gen_write_fields(g, w, frame, f->seq + i);
 	}
