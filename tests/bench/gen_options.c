@@ -51,7 +51,9 @@ void gen_help(void)
 	     "  --ring N           entries of each ring, a power of two up to 1024 (256)\n"
 	     "  --batch N          frames at a time, up to 64 (64)\n"
 	     "  --min-batch N      do not send fewer than N at a time, unless paced (16)\n"
-	     "  --buffer N         bytes of a receive buffer (2048, with --tso 4096)\n"
+	     "  --buffer N         bytes of a receive buffer, header included (what the longest "
+	     "frame\n"
+	     "                     takes, 4096 at most); buffers lie as close as that allows\n"
 	     "  --segment N        send frames as chains of N-byte buffers (whole; with --tso "
 	     "32768)\n"
 	     "  --no-mergeable     without VIRTIO_NET_F_MRG_RXBUF\n"
@@ -318,11 +320,10 @@ static int complete(struct gen_options *o)
 		o->rx_buf = o->rx_buf ? o->rx_buf : 4096;
 	}
 	longest = o->sizes[o->n_sizes - 1];
-	if (!o->rx_buf) {
-		o->rx_buf = 2048;
-		if (!(o->features & 1ull << VIRTIO_NET_F_MRG_RXBUF) && longest + 12 > o->rx_buf)
-			o->rx_buf = longest + 12;
-	}
+	if (!o->rx_buf)
+		o->rx_buf = longest + 12 < 4096 ? longest + 12 : 4096;
+	if (!(o->features & 1ull << VIRTIO_NET_F_MRG_RXBUF) && longest + 12 > o->rx_buf)
+		o->rx_buf = longest + 12;
 	o->verify = o->verify || o->latency; // times are read from frames that are ours
 	if (o->verify && o->write == GEN_NONE)
 		return fail("--write", "none", "frames that are written, to --verify them");
