@@ -96,6 +96,8 @@ static void learn_receivers(struct sw *sw, struct port *const *to, uint32_t n)
 		switch_fdb_size(sw, &have, &max);
 		sched_yield();
 	} while (have < n);
+	for (uint8_t i = 0; i < n; i++)
+		assert_true(fake_wait(to[i], n - 1)); // those of the others, flooded
 }
 
 static uint64_t received(struct port *const *to, uint32_t n)
@@ -327,28 +329,39 @@ static void a_sleeping_worker_sees_a_new_port(void **state)
 	switch_free(sw);
 }
 
+static uint32_t keep_sending;
+
+static void *send_on(void *arg)
+{
+	while (__atomic_load_n(&keep_sending, __ATOMIC_RELAXED)) {
+		if (fake_backlog(arg) < BACKLOG)
+			send_one(arg);
+		else
+			sched_yield();
+	}
+	return NULL;
+}
+
 // A queue that one worker armed before it slept is polled by another, which is awake and wants no
 // kicks.
 static void a_queue_that_moves_is_disarmed(void **state)
 {
-	struct sw *sw = new_switch(2);
-	struct port *a = add(sw, "a", 1), *b = add(sw, "b", 1);
+	const struct switch_config config = {.n_workers = 2, .cores = {-1, -1}, .idle_us = 100000};
 	struct switch_worker w;
+	pthread_t sender;
+	struct sw *sw;
 
+	assert_int_equal(switch_new(&config, &sw, NULL), 0);
+	struct port *a = add(sw, "a", 1), *b = add(sw, "b", 1);
+	assert_int_equal(switch_port_assign(sw, "a", 0, 0, NULL), 0);
 	assert_int_equal(switch_port_assign(sw, "b", 0, 1, NULL), 0);
-	uint32_t seen = 0;
-	for (uint32_t i = 0; i < 10; i++) {
-		assert_int_equal(switch_port_assign(sw, "a", 0, 0, NULL), 0);
-		WAIT_FOR((switch_worker_get(sw, 0, &w), w.asleep));
-		for (uint32_t n = 0; n < 10000; n++)
-			send_one(b);
-		assert_int_equal(switch_port_assign(sw, "a", 0, 1, NULL), 0);
-		while (fake_calls(a, 0).armed && fake_backlog(b))
-			sched_yield();
-		seen += fake_backlog(b) > 0; // disarmed while its worker is busy
-		WAIT_FOR(fake_backlog(b) == 0);
-	}
-	assert_true(seen > 0);
+	keep_sending = 1;
+	assert_int_equal(pthread_create(&sender, NULL, send_on, b), 0);
+	WAIT_FOR((switch_worker_get(sw, 0, &w), w.asleep && fake_calls(a, 0).armed));
+	assert_int_equal(switch_port_assign(sw, "a", 0, 1, NULL), 0);
+	WAIT_FOR(!fake_calls(a, 0).armed);
+	__atomic_store_n(&keep_sending, 0, __ATOMIC_RELAXED);
+	pthread_join(sender, NULL);
 	switch_free(sw);
 }
 
