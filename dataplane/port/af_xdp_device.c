@@ -291,6 +291,16 @@ static void try_again(struct af_xdp *ax)
 	}
 }
 
+// Looked at once a second: there is no message when a program is taken off.
+static bool program_is_ours(struct af_xdp *ax)
+{
+	if (++ax->rounds % RETRY_ROUNDS || af_xdp_program_is_attached(&ax->program))
+		return true;
+	news_link(&ax->news, &ax->port, PORT_LINK_DOWN,
+		"the XDP program of weft was removed from %s by somebody", ax->port.config.device);
+	return false;
+}
+
 void af_xdp_device_changed(void *ctx)
 {
 	struct af_xdp *ax = ctx;
@@ -312,7 +322,7 @@ void af_xdp_device_changed(void *ctx)
 		if (!same)
 			news_link(&ax->news, &ax->port, PORT_LINK_DOWN,
 				"%s was removed and came back", name);
-		if (!same || !follow_device(ax, &dev)) {
+		if (!same || !program_is_ours(ax) || !follow_device(ax, &dev)) {
 			af_xdp_take_down(ax, !same);
 			ax->retry_in = 0;
 			try_again(ax);

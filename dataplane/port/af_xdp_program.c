@@ -211,6 +211,13 @@ void af_xdp_program_detach(struct af_xdp_program *p, bool gone)
 	program_close(p);
 }
 
+bool af_xdp_program_is_attached(const struct af_xdp_program *p)
+{
+	uint32_t id = 0;
+	// A dispatcher has an id of its own, and a new one with each program that joins.
+	return bpf_xdp_query_id(p->ifindex, 0, &id) || (p->dispatcher ? id != 0 : id == p->id);
+}
+
 void af_xdp_program_fini(struct af_xdp_program *p)
 {
 	af_xdp_program_detach(p, false);

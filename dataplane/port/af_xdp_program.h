@@ -31,6 +31,9 @@ void af_xdp_program_detach(struct af_xdp_program *p, bool gone);
 // Detaches and frees everything. A zeroed one is fine.
 void af_xdp_program_fini(struct af_xdp_program *p);
 
+// False once somebody took the program off the device, or put another in its place.
+bool af_xdp_program_is_attached(const struct af_xdp_program *p);
+
 // From now on what comes in on `queue` goes to this socket. The kernel undoes it when it closes.
 int af_xdp_program_bind(struct af_xdp_program *p, uint32_t queue, int xsk_fd);
 // share: host: sends unicast to this address to weft, or no longer.

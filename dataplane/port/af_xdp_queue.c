@@ -13,9 +13,6 @@
 // Frames are spread over a chunk's first lines, or all would meet in one set of the cache.
 #define STAGGER_LINES 8u
 #define STAGGER_MAX   ((STAGGER_LINES - 1) * 64)
-// Transmit chunks left at which completions are looked for, before there are none.
-#define REAP_BELOW (XDP_QUEUE_RING / 2)
-
 void xdp_queue_reset(struct xdp_queue *q, uint32_t chunk_size)
 {
 	uint64_t *fill = q->xsk.fill.entries;
@@ -367,8 +364,9 @@ uint32_t xdp_queue_tx(struct xdp_queue *q, uint32_t max_len, const struct frame 
 	uint32_t limit = q->frags ? room * (XDP_QUEUE_FRAGS - 1) : room;
 	uint32_t i, frames = 0;
 	uint64_t bytes = 0;
-	if (q->tx.n_free < REAP_BELOW)
-		tx_reap(q);
+	// At once, not when there are none left: the free list is a stack, and chunks that were just
+	// sent are still in the cache.
+	tx_reap(q);
 	for (i = 0; i < n; i++) {
 		const struct frame *frame = &f[list[i]];
 		uint32_t tag = frame->flags & FRAME_TAGGED ? ETH_TAG_LEN : 0;

@@ -6,6 +6,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <cap-ng.h>
 #include <errno.h>
 #include <linux/bpf.h>
 #include <net/if.h>
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -152,6 +154,51 @@ static void test_a_second_user_of_the_queue_is_told(void **state)
 	free(other);
 }
 
+// Opens the port in a child that gave up rights; its error comes back.
+static void open_without(const char *what, struct error *err)
+{
+	int back[2], status;
+	assert_int_equal(pipe(back), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		static struct port_rig r;
+		struct port_config c = wx0();
+		struct rlimit none = {0};
+		rig_init(&r);
+		setrlimit(RLIMIT_MEMLOCK, &none);
+		capng_get_caps_process();
+		for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
+			if (strstr(what, capng_capability_to_name((unsigned)cap)))
+				capng_update(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
+					(unsigned)cap);
+		capng_apply(CAPNG_SELECT_CAPS);
+		int rc = rig_open(&r, &c, err);
+		_exit(write(back[1], err, sizeof(*err)) != sizeof(*err) || rc == 0);
+	}
+	close(back[1]);
+	assert_int_equal(read(back[0], err, sizeof(*err)), sizeof(*err));
+	close(back[0]);
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+}
+
+static void test_missing_rights_are_named(void **state)
+{
+	static const struct {
+		const char *caps, *text;
+	} rows[] = {
+		{"net_raw", "weftd needs CAP_NET_RAW"},
+		{"ipc_lock", "raise the memlock limit"},
+		{"sys_admin net_admin bpf", "weftd needs CAP_NET_ADMIN and CAP_BPF"},
+	};
+	for (unsigned i = 0; i < N(rows); i++) {
+		struct error err = {0};
+		open_without(rows[i].caps, &err);
+		if (!strstr(err.text, rows[i].text))
+			fail_msg("without %s: %s", rows[i].caps, err.text);
+	}
+}
+
 static bool has_program(void)
 {
 	return netns_try("ip link show dev wx0 | grep -q 'prog/xdp'") == 0;
@@ -279,6 +326,7 @@ int main(void)
 		T(test_queues_that_would_not_be_served_are_an_error),
 		T(test_each_queue_sends),
 		T(test_a_second_user_of_the_queue_is_told),
+		T(test_missing_rights_are_named),
 		T(test_the_device_is_clean_after_close),
 		T(test_a_foreign_program_is_refused_by_name),
 		T(test_kill_9_leaves_the_host_connected_and_a_restart_works),

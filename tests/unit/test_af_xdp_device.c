@@ -182,6 +182,28 @@ static void test_mtu_of_the_configuration_is_set(void **state)
 	assert_int_equal(r->port->ops->set(r->port, &c, &err), -ENOTSUP);
 }
 
+static void test_a_program_that_was_removed_is_put_back(void **state)
+{
+	struct port_rig *r = *state;
+	rig_open_ok(r, &wx0);
+	netns_run("ip link set dev wx0 xdp off");
+	rig_wait_log(r, "set up again");
+	rig_wait_link(r, PORT_LINK_UP);
+	rig_exchange(r, 100);
+}
+
+// XDP sees no tag that the card has stripped.
+static void test_stripping_of_tags_is_off_while_the_port_is_open(void **state)
+{
+	struct port_rig *r = *state;
+	static const char on[] = "ethtool -k wx0 | grep -q 'rx-vlan-offload: on'";
+	netns_run("%s", on);
+	rig_open_ok(r, &wx0);
+	assert_int_not_equal(netns_try("%s", on), 0);
+	rig_close(r);
+	netns_run("%s", on);
+}
+
 // --- a worker that is in the middle of things when the device goes ---
 
 struct worker {
@@ -257,6 +279,8 @@ int main(void)
 		T(test_queues_may_change),
 		T(test_the_mtu_is_followed_up_to_jumbo),
 		T(test_mtu_of_the_configuration_is_set),
+		T(test_a_program_that_was_removed_is_put_back),
+		T(test_stripping_of_tags_is_off_while_the_port_is_open),
 		T(test_the_device_goes_while_a_worker_is_at_it),
 	};
 	int status;
