@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define PERIOD_US     5000
 #define FRAMES_A_TURN 256
@@ -19,6 +20,7 @@ struct capture {
 	struct daemon *daemon;
 	struct client *client;
 	char port[PORT_NAME_MAX];
+	bool is_ended; // the port is gone, and with it what was captured
 	struct event *timer;
 	json_t *frames; // of this turn
 	uint64_t lost;  // total, as told last
@@ -63,20 +65,23 @@ static void send_frames(struct capture *cap, uint64_t lost)
 	cap->frames = NULL;
 }
 
+void capture_end(struct capture *cap, const char *port)
+{
+	if (!cap || cap->is_ended || strcmp(cap->port, port) != 0)
+		return;
+	cap->is_ended = true;
+	evtimer_del(cap->timer);
+	client_send(cap->client,
+		rpc_notification("capture.end", json_pack("{s:s, s:s}", "port", cap->port, "why",
+							"the port was removed or replaced")));
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
 {
 	struct capture *cap = ctx;
-	struct switch_port port;
 	uint64_t lost = cap->lost;
 	uint32_t n;
 
-	if (switch_port_find(cap->daemon->sw, cap->port, &port) < 0) {
-		client_send(cap->client,
-			rpc_notification("capture.end", json_pack("{s:s, s:s}", "port", cap->port,
-								"why", "the port was removed")));
-		evtimer_del(cap->timer);
-		return;
-	}
 	do {
 		if (client_unread(cap->client) > UNREAD_MAX ||
 			*server_out_bytes(cap->client->server) > SERVER_OUT_MAX)
@@ -124,7 +129,8 @@ void capture_free(struct capture *cap)
 
 	if (!cap)
 		return;
-	switch_capture_stop(cap->daemon->sw, cap->port, &lost);
+	if (!cap->is_ended)
+		switch_capture_stop(cap->daemon->sw, cap->port, &lost);
 	event_free(cap->timer);
 	free(cap);
 }

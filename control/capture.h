@@ -12,6 +12,8 @@ struct daemon;
 // capture_free. At most one on a port. -errno with *err filled.
 int capture_new(struct daemon *d, struct client *c, const char *port, unsigned dirs,
 	uint32_t snaplen, struct capture **out, struct error *err);
+// The port was removed or replaced: tells the client, if the capture is of this port. NULL is fine.
+void capture_end(struct capture *cap, const char *port);
 // NULL is fine.
 void capture_free(struct capture *cap);
 

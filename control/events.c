@@ -114,17 +114,33 @@ void event_log(const struct switch_event *ev)
 	}
 }
 
-void events_drain(struct daemon *d)
+static unsigned drain(struct daemon *d, unsigned max)
 {
 	struct switch_event ev;
+	unsigned n = 0;
 
-	for (int i = 0; i < EVENTS_PER_TURN && switch_event_next(d->sw, &ev); i++) {
+	for (; n < max && switch_event_next(d->sw, &ev); n++) {
 		event_log(&ev);
+		// A port that is added has no capture yet: one of its name is of its predecessor.
+		if (d->server && (ev.kind == EVENT_PORT_REMOVED || ev.kind == EVENT_PORT_ADDED))
+			server_end_captures(d->server, ev.port);
 		json_t *json = event_json(&ev);
 		if (json && d->server)
 			server_publish(d->server, json);
 		json_decref(json);
 	}
+	return n;
+}
+
+void events_drain(struct daemon *d)
+{
+	drain(d, EVENTS_PER_TURN);
+}
+
+void events_drain_all(struct daemon *d)
+{
+	// Bounded: workers may say more meanwhile.
+	drain(d, 100 * EVENTS_PER_TURN);
 }
 
 void events_config(struct daemon *d, const char *text)

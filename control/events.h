@@ -20,5 +20,7 @@ void event_log(const struct switch_event *ev);
 
 // Logs and publishes what the switch has to say; some of it, the rest in a later turn.
 void events_drain(struct daemon *d);
+// The same for all that waits now.
+void events_drain_all(struct daemon *d);
 // Publishes that the configuration changed.
 void events_config(struct daemon *d, const char *text);

@@ -2,6 +2,7 @@
 // The API's socket: taking it, letting clients in, and room for those who come later.
 #include "control/server.h"
 
+#include "control/capture.h"
 #include "control/client.h"
 #include "control/daemon.h"
 #include "control/log.h"
@@ -64,6 +65,14 @@ void server_publish(struct server *s, json_t *event)
 
 	TAILQ_FOREACH(c, &s->clients, link)
 	client_publish(c, event);
+}
+
+void server_end_captures(struct server *s, const char *port)
+{
+	struct client *c;
+
+	TAILQ_FOREACH(c, &s->clients, link)
+	capture_end(c->capture, port);
 }
 
 static int group_find(

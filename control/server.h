@@ -35,6 +35,9 @@ unsigned server_n_clients(const struct server *s);
 // Hands an event to every client that subscribed to it. Borrowed.
 void server_publish(struct server *s, json_t *event);
 
+// Ends captures of a port that was removed or replaced.
+void server_end_captures(struct server *s, const char *port);
+
 // For client.c.
 struct server_group {
 	bool is_set;

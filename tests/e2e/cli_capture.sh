@@ -57,8 +57,16 @@ wait_until 10 grep -q 'frames captured' "$T/first"
 (($(frames "$T/long.pcap") > 0)) || fail "the file is broken"
 timeout 20 "$WEFTCTL" -s "$SOCKET" capture a -c 1 >/dev/null 2>&1 || fail "the port is not free"
 
+info "so does one that is replaced: what is captured of it then is another capture"
+spawn "$T/third" "$WEFTCTL" -s "$SOCKET" capture b -w "$T/c.pcap"
+wait_until 10 test -s "$T/c.pcap"
+ctl port set b busy-poll 64
+wait_until 10 grep -q 'the port was removed or replaced' "$T/third"
+wait_until 10 grep -q 'frames captured' "$T/third"
+timeout 20 "$WEFTCTL" -s "$SOCKET" capture b -c 1 >/dev/null 2>&1 || fail "the port cannot be captured again"
+
 info "a port that is removed ends its capture"
 spawn "$T/second" "$WEFTCTL" -s "$SOCKET" capture b -w "$T/b.pcap"
 wait_until 10 test -s "$T/b.pcap"
 ctl port del b
-wait_until 10 grep -q 'the port was removed' "$T/second"
+wait_until 10 grep -q 'the port was removed or replaced' "$T/second"
