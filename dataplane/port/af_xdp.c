@@ -150,16 +150,16 @@ static void af_xdp_tick(struct port *port)
 	// Dropped here, or before it came here by the switch, which knows the MTU too. Once each time
 	// that the device was set up.
 	if (sum.drop[DROP_too_long] > ax->known_long && !ax->told_long) {
-		char upto[32] = "";
+		char up_to[32] = "";
 		if (longest)
-			snprintf(upto, sizeof(upto), " of up to %u bytes", longest);
+			snprintf(up_to, sizeof(up_to), " of up to %u bytes", longest);
 		news_log(&ax->news, LOG_WARNING,
 			"%s: frames%s do not fit its MTU of %u and are dropped (too_long): set the "
 			"MTU "
 			"of the device to that of the senders (ip link set dev %s mtu ...), or "
 			"that of "
 			"the senders to %u",
-			port->config.device, upto, ax->dev.mtu, port->config.device, ax->dev.mtu);
+			port->config.device, up_to, ax->dev.mtu, port->config.device, ax->dev.mtu);
 		ax->told_long = true;
 	}
 	ax->known_long = sum.drop[DROP_too_long];

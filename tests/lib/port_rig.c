@@ -107,6 +107,21 @@ void rig_wait_log(struct port_rig *r, const char *text)
 		fail_msg("not logged: %s; but: %s", text, r->log);
 }
 
+void rig_clear_log(struct port_rig *r)
+{
+	pthread_mutex_lock(&r->lock);
+	r->log[0] = 0;
+	pthread_mutex_unlock(&r->lock);
+}
+
+bool rig_why_has(struct port_rig *r, const char *text)
+{
+	pthread_mutex_lock(&r->lock);
+	bool has = strstr(r->why, text) != NULL;
+	pthread_mutex_unlock(&r->lock);
+	return has;
+}
+
 // --- frames ---
 
 void rig_fill(uint8_t *frame, uint32_t len, uint32_t number)

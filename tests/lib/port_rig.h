@@ -35,6 +35,9 @@ void rig_close(struct port_rig *r);
 void rig_wait_link(struct port_rig *r, enum port_link link);
 // Waits until a line with this text was logged.
 void rig_wait_log(struct port_rig *r, const char *text);
+void rig_clear_log(struct port_rig *r);
+// Does the reason of the link's last change contain this text?
+bool rig_why_has(struct port_rig *r, const char *text);
 
 // A frame that says which it is: from 02:..:b0 to 02:..:a0, type 88b5.
 void rig_fill(uint8_t *frame, uint32_t len, uint32_t number);
