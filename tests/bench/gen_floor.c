@@ -51,6 +51,10 @@ static inline __attribute__((always_inline)) unsigned forward(
 	n = n < room ? n : room;
 	if (!n)
 		return 0;
+	for (unsigned i = 0; i < n + 8; i += 8) { // the driver has read these lines since
+		gen_fetch_for_write(&to->ring.used->ring[vq_device_used_slot(to, i)]);
+		gen_fetch_for_write(&from->ring.used->ring[vq_device_used_slot(from, i)]);
+	}
 	for (unsigned i = 0; i < n; i++) {
 		src[i] = vq_device_peek(from, i) & ga->mask;
 		dst[i] = vq_device_peek(to, i) & gb->mask;

@@ -85,13 +85,14 @@ static void print_settings(const struct gen *g)
 	}
 }
 
-static void print_machine(const struct gen_result *r)
+static void print_machine(const struct gen *g, const struct gen_result *r)
 {
 	bool near = r->rtt_before < CACHE_LINE_NEAR_NS && r->rtt_after < CACHE_LINE_NEAR_NS;
 	double change = r->rtt_before > 0 ? r->rtt_after / r->rtt_before : 0;
 	// Others on the generator's core, or cores that moved: not a result to judge by.
 	bool disturbed = r->cpu_share > 0 && r->cpu_share < 0.98;
 
+	printf("\"ticks_hz\": %.0f, ", g->ticks_hz);
 	printf("\"rtt_ns\": [%.0f, %.0f], \"near\": %s, \"moved\": %s, ", r->rtt_before,
 		r->rtt_after, near ? "true" : "false",
 		change > 0 && (change < 0.75 || change > 1.33) ? "true" : "false");
@@ -110,7 +111,7 @@ void gen_report(const struct gen *g, const struct gen_result *r)
 		lost = a->tx_frames - a->rx_frames;
 	printf("{");
 	print_settings(g);
-	print_machine(r);
+	print_machine(g, r);
 	printf("\"seconds\": %.3f, \"rx_frames\": %llu, \"tx_frames\": %llu, ", r->seconds,
 		(unsigned long long)s->rx_frames, (unsigned long long)s->tx_frames);
 	printf("\"mpps\": %.4f, \"tx_mpps\": %.4f, \"gbps\": %.3f, ",

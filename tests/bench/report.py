@@ -21,6 +21,8 @@ def one_line(case, r):
     if case.kind == "poll_cost":
         return f"{r['cycles_per_port']:.1f} cycles a port"
     text = f"{r['mpps']:.3f} Mpps, {r['gbps']:.2f} Gbit/s, lost {r['lost']}"
+    if "slice_p90_mpps" in r:
+        text += f", best slices {r['slice_p90_mpps']:.1f} Mpps"
     if "p99_us" in r:
         text += f", p50 {r['p50_us']:.2f} p99 {r['p99_us']:.2f} us"
     if "cycles_per_frame" in r:
@@ -93,7 +95,8 @@ def uplink_row(res, case, near):
         frames = res.median(case.name, peer, near, "rx_frames")
         calls = res.any(case.name, peer, "syscalls_per_1000")
         ran = user is not None and frames
-        cells += [f"{user * 1e9 / frames:.0f}" if ran else "",
+        hz = res.median(case.name, peer, near, "ticks_hz")
+        cells += [f"{user * hz / frames:.0f}" if ran else "",
             f"{calls:.2f}" if ran and calls is not None else ""]
     return [case.title, *cells] if any(cells) else None
 
@@ -139,11 +142,11 @@ def section(res, data, cases, near, word):
             rows = [uplink_row(res, c, near) for c in mine if c.kind == "rate"]
             names = ("weft", "testpmd", "OVS")
             head2 = ["case"] + [f"{n}: {w}" for n in names for w in
-                ("user ns a frame", "system calls per 1000 frames")]
+                ("user cycles a frame", "system calls per 1000 frames")]
             text = table(head2, rows)
             if text:
-                parts.append(f"**{title}: what a frame costs** (CPU time in user space of the forwarding "
-                    f"thread; its empty polls included)\n\n{text}")
+                parts.append(f"**{title}: what a frame costs** (time in user space of the forwarding "
+                    f"thread, its empty polls included, in ticks of the CPU's counter)\n\n{text}")
     for many, title in (("guests16", "16 guests, 10,000 addresses, against two guests"),
             ("guests16-mixed", "the same, every frame to another guest")):
         share = share_row(res, data, "64", many, near)
