@@ -20,6 +20,8 @@
 #define WIDE
 #endif
 
+#define FLOOR_BATCH 64u
+
 struct gen_floor {
 	pthread_t thread;
 	int core;
@@ -45,8 +47,8 @@ static inline __attribute__((always_inline)) unsigned forward(
 {
 	struct vq_device *from = &w->from[a], *to = &w->to[b];
 	const struct gen_guest *ga = &w->guest[a], *gb = &w->guest[b];
-	unsigned n = vq_device_avail(from, GEN_BATCH_MAX), room = vq_device_avail(to, n);
-	uint16_t src[GEN_BATCH_MAX], dst[GEN_BATCH_MAX];
+	unsigned n = vq_device_avail(from, FLOOR_BATCH), room = vq_device_avail(to, n);
+	uint16_t src[FLOOR_BATCH], dst[FLOOR_BATCH];
 
 	n = n < room ? n : room;
 	if (!n)

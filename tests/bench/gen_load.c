@@ -34,7 +34,7 @@ static void pace_start(struct gen *g, struct pace *p)
 static void pace_give(struct gen *g, struct pace *p)
 {
 	double due = p->per_tick * (double)(clock_ticks() - p->start);
-	double most = CATCH_UP * g->ticks_hz * p->per_tick + GEN_BATCH_MAX;
+	double most = CATCH_UP * g->ticks_hz * p->per_tick + 64;
 
 	for (unsigned i = 0; i < g->n; i++) {
 		struct gen_guest *w = &g->guest[i];

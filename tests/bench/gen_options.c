@@ -49,7 +49,7 @@ void gen_help(void)
 	     "\n"
 	     "guests\n"
 	     "  --ring N           entries of each ring, a power of two up to 1024 (256)\n"
-	     "  --batch N          frames at a time, up to 64 (64)\n"
+	     "  --batch N          frames of a guest at a time, up to 256 (128)\n"
 	     "  --min-batch N      do not send fewer than N at a time, unless paced (16)\n"
 	     "  --buffer N         bytes of a receive buffer, header included (what the longest "
 	     "frame\n"
@@ -350,7 +350,7 @@ int gen_options_parse(struct gen_options *o, int argc, char **argv)
 		.sizes = {64},
 		.size_name = "64",
 		.ring = 256,
-		.batch = 64,
+		.batch = 128,
 		.min_batch = 16,
 		.train = 32,
 		.write = GEN_FULL,

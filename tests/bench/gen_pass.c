@@ -268,6 +268,9 @@ INLINE void receive_frames(struct gen *g, struct gen_guest *w, unsigned n, unsig
 	bool whole = !g->verify && !w->more;
 
 	g->now = g->latency ? clock_ticks() : 0;
+	gen_fetch_for_write(q->avail); // the index is about to be published
+	if (ahead)
+		gen_fetch_for_write(w->tx->avail);
 	if (first > n)
 		first = n;
 	whole = whole && take_whole(g, w, 0, slot, first, ahead, &bytes);
@@ -319,11 +322,25 @@ INLINE unsigned look(const struct gen *g, struct vq_driver *q)
 	return n < g->batch ? n : g->batch;
 }
 
+// All indexes at once, so that their misses overlap.
+INLINE void fetch_indexes(const struct gen *g)
+{
+	for (unsigned i = 0; i < g->n; i++) {
+		const struct gen_guest *w = &g->guest[i];
+
+		if (w->packet)
+			continue;
+		__builtin_prefetch(w->rx->used);
+		__builtin_prefetch(w->tx->used);
+	}
+}
+
 WIDE uint64_t gen_pass(struct gen *g)
 {
 	uint64_t got = 0;
 	unsigned touched = 0;
 
+	fetch_indexes(g);
 	for (unsigned i = 0; i < g->n; i++) {
 		struct gen_guest *w = &g->guest[i];
 		unsigned n, used;
