@@ -18,7 +18,7 @@ eventually 'length == 2 and all(.[]; .state == "up")' port show
 spawn "$T/monitor" "$WEFTCTL" -s "$SOCKET" -j monitor
 wait_until 10 ping_ok a 10.0.0.2 56 1
 
-reaches() { wait_until 10 ping_ok a 10.0.0.2 "${1:-56}" 1; }
+reaches() { wait_until 10 ping_ok a 10.0.0.2 56 1; }
 state_is() { has "map(select(.name == \"up\"))[0].state == \"$1\"" port show; }
 told() { wait_until 10 grep -q "$1" "$T/monitor"; }
 
