@@ -9,6 +9,7 @@
 need script
 weft_test examples
 mkdir "$T/run"
+cd "$T"
 
 # here: the examples name /run/weft and /etc/weft; this test has directories of its own.
 here() { sed "s|/run/weft|$T/run|g; s|/etc/weft|$T|g; s|\\bweft0\\b|w$$|g"; }
