@@ -32,9 +32,17 @@
 // Bytes behind a frame's head that are fetched while the frame before it is copied.
 #define BODY_FETCH 2048u
 
-// The line will be written: fetch it for that.
-static inline void fetch_for_write(const void *p)
+// Fetches what is `off` behind p. p may be NULL, which is no fault, but adding to it as a pointer
+// would be undefined.
+static inline void fetch(const void *p, size_t off)
 {
+	__builtin_prefetch((const void *)((uintptr_t)p + off));
+}
+
+// The same; the line will be written.
+static inline void fetch_for_write(const void *p, size_t off)
+{
+	p = (const void *)((uintptr_t)p + off);
 #ifdef __x86_64__
 	__asm__ volatile("prefetchw %0" ::"m"(*(const char *)p));
 #else
@@ -200,7 +208,7 @@ static inline uint32_t flat_sources(
 				return got;
 		}
 		for (uint32_t k = i; k < end && k < AHEAD; k++)
-			__builtin_prefetch(at[k] + v->hdr_len);
+			fetch(at[k], v->hdr_len);
 	}
 	return n;
 }
@@ -243,7 +251,7 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, struct port_stats *s
 		struct head16 start;
 
 		if (i + AHEAD < n)
-			__builtin_prefetch(at[i + AHEAD] + hdr_len);
+			fetch(at[i + AHEAD], hdr_len);
 		if (likely(at[i] && (!offloads || claims_nothing(at[i])))) {
 			start = lend_flat(f, at[i] + hdr_len, len[i]);
 		} else {
@@ -318,7 +326,7 @@ static inline uint32_t flat_targets(struct vhost_ring *r, struct view *v, const 
 				return got;
 		}
 		for (uint32_t k = i; k < end && k < AHEAD; k++)
-			fetch_for_write(to[k] + v->hdr_len);
+			fetch_for_write(to[k], v->hdr_len);
 	}
 	return n;
 }
@@ -460,7 +468,7 @@ static uint32_t deliver_small(struct vhost_ring *r, const struct frame *f, const
 		const struct frame *fr = &f[list[i]];
 
 		if (i + AHEAD < n)
-			fetch_for_write(to[i + AHEAD] + hdr_len);
+			fetch_for_write(to[i + AHEAD], hdr_len);
 		if (unlikely(!is_small(fr)))
 			break;
 		differ |= header_differs(to[i], 0, high);
@@ -482,7 +490,7 @@ static inline void fetch_body(const struct frame *f, const uint8_t *to)
 
 	for (uint32_t at = 0; f->n_segs == 1 && at < len; at += 64) {
 		__builtin_prefetch(f->seg.base + at);
-		fetch_for_write(to + f->head_len + at);
+		fetch_for_write(to, f->head_len + at);
 	}
 }
 
@@ -507,7 +515,7 @@ static uint32_t deliver_flat(struct vhost_ring *r, const struct frame *f, const 
 		uint32_t high;
 
 		if (i + AHEAD < n)
-			fetch_for_write(to[i + AHEAD] + hdr_len);
+			fetch_for_write(to[i + AHEAD], hdr_len);
 		if (i + 1 < n)
 			fetch_body(&f[list[i + 1]], to[i + 1] + hdr_len);
 		header_words(r, fr, &low, &high);
