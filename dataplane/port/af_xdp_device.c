@@ -318,7 +318,7 @@ void af_xdp_device_changed(void *ctx)
 	} else if (!rc && !ax->ready) {
 		try_again(ax);
 	} else if (!rc) {
-		bool same = dev.ifindex == ax->dev.ifindex && sockets_are_bound(ax);
+		bool same = sockets_are_bound(ax); // they do not move to a device of the same name
 		if (!same)
 			news_link(&ax->news, &ax->port, PORT_LINK_DOWN,
 				"%s was removed and came back", name);

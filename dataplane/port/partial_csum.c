@@ -26,7 +26,7 @@ static uint32_t l4_len(const uint8_t *ip, const struct eth_layers *l)
 void partial_csum_claim(struct frame *f)
 {
 	struct eth_layers l;
-	if (eth_dissect(f, &l) || !l.l4 || l.fragment)
+	if (eth_dissect(f, &l) || l.fragment)
 		return;
 	uint32_t offset = l.proto == IPPROTO_TCP ? TCP_CSUM : UDP_CSUM;
 	uint32_t header = l.proto == IPPROTO_TCP ? TCP_HDR_LEN : UDP_HDR_LEN;

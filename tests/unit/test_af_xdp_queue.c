@@ -39,8 +39,8 @@ static int setup(void **state)
 	memset(k, 0, sizeof(*k));
 	k->q = aligned_alloc(64, (sizeof(*k->q) + 63) & ~63ul);
 	memset(k->q, 0, sizeof(*k->q));
-	k->umem = aligned_alloc(4096, 2 * XDP_QUEUE_RING * CHUNK);
-	memset(k->umem, 0, 2 * XDP_QUEUE_RING * CHUNK);
+	k->umem = aligned_alloc(4096, 2 * XDP_QUEUE_RING * XDP_CHUNK_LARGE);
+	memset(k->umem, 0, 2 * XDP_QUEUE_RING * XDP_CHUNK_LARGE);
 	struct xsk *xsk = &k->q->xsk;
 	xsk->fd = -1;
 	xsk->umem = k->umem;
@@ -224,6 +224,19 @@ static void test_a_frame_without_end_does_not_block_the_queue(void **state)
 	assert_true(census(k).conserved);
 }
 
+static void test_a_frame_longer_than_any_is_dropped(void **state)
+{
+	struct fake *k = *state;
+	xdp_queue_reset(k->q, XDP_CHUNK_LARGE);
+	give_pieces(k, XDP_QUEUE_FRAGS, 3700, true); // 66,600 bytes
+	give_pieces(k, 1, 99, true);
+	assert_int_equal(rx(k), 1);
+	assert_int_equal(k->burst.f[0].len, 99);
+	assert_int_equal(k->st.drop[DROP_malformed], 1);
+	xdp_queue_rx_done(k->q);
+	assert_true(census(k).conserved);
+}
+
 // Bursts of long frames lend at most what the queue can note down.
 static void test_lent_buffers_are_bounded(void **state)
 {
@@ -286,6 +299,9 @@ static void test_completions_are_checked(void **state)
 	struct frame f;
 	struct frame_seg seg;
 	frame_of(&f, &seg, bytes, sizeof(bytes));
+	// Chunk 0 is on its way: what is out of bounds must not be taken for it.
+	assert_int_equal(xdp_queue_tx(k->q, 1514, &f, list, 1, &k->st), 1);
+	assert_int_equal(k->tx[0].addr / CHUNK, XDP_QUEUE_RING);
 	for (unsigned i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
 		k->comp[k->index[1][0]++ % XDP_QUEUE_RING] = wrong[i];
 	while (xdp_queue_tx(k->q, 1514, &f, list, 1, &k->st))
@@ -429,6 +445,7 @@ int main(void)
 		T(test_a_frame_of_several_buffers_is_one),
 		T(test_a_frame_whose_end_is_not_there_waits),
 		T(test_a_frame_without_end_does_not_block_the_queue),
+		T(test_a_frame_longer_than_any_is_dropped),
 		T(test_lent_buffers_are_bounded),
 		T(test_a_full_ring_stops_and_goes_on_later),
 		T(test_completions_are_checked),
