@@ -4,12 +4,16 @@
 
 #include "dataplane/frame/eth.h"
 #include "dataplane/frame/offload.h"
+#include "dataplane/switch/cycles.h"
 #include "dataplane/switch/tape.h"
 
+#include <sched.h>
 #include <string.h>
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define LOCK_SPINS 4096u // pauses before the CPU is left to others
 
 _Static_assert((int)PORT_OFFLOAD_CSUM == (int)OFFLOAD_CSUM &&
 		       (int)PORT_OFFLOAD_TSO4 == (int)OFFLOAD_TSO4 &&
@@ -19,17 +23,17 @@ _Static_assert((int)PORT_OFFLOAD_CSUM == (int)OFFLOAD_CSUM &&
 		       (int)PORT_OFFLOAD_USO6 == (int)OFFLOAD_USO6,
 	"a port's offloads are those of frames");
 
+// Holders copy one list and let go. Only one that the kernel has put aside (workers that share a
+// core) keeps others waiting: they let it run.
 static void lock(const struct forward *fw, struct port *port, unsigned q)
 {
 	if (!fw->shared)
 		return;
-	while (__atomic_exchange_n(&port->tx_locks[q], 1, __ATOMIC_ACQUIRE))
-		while (__atomic_load_n(&port->tx_locks[q], __ATOMIC_RELAXED)) {
-#if defined(__x86_64__)
-			__builtin_ia32_pause();
-#elif defined(__aarch64__)
-			__asm__ volatile("yield");
-#endif
+	for (unsigned spins = 1; __atomic_exchange_n(&port->tx_locks[q], 1, __ATOMIC_ACQUIRE);)
+		for (; __atomic_load_n(&port->tx_locks[q], __ATOMIC_RELAXED); spins++) {
+			cpu_relax();
+			if (spins % LOCK_SPINS == 0)
+				sched_yield();
 		}
 }
 

@@ -118,23 +118,27 @@ static inline struct fdb_entry *fdb_probe(struct fdb_bucket *b, uint64_t key, ui
 	return e;
 }
 
-// The entry of `key` and its `where`; NULL if there is none (*where is then FDB_NONE). `b` is its
-// first bucket. Any thread.
-static inline struct fdb_entry *fdb_find_in(
-	const struct fdb *fdb, struct fdb_bucket *b, uint64_t key, uint32_t *where)
+// The entry of `key` and its `where`; NULL if there is none (*where is then FDB_NONE). Any thread.
+static inline struct fdb_entry *fdb_find(const struct fdb *fdb, uint64_t key, uint32_t *where)
 {
-	struct fdb_entry *e = fdb_probe(b, key, where);
+	const uint64_t hash = fdb_hash(fdb, key);
+	struct fdb_entry *e = fdb_probe(fdb_bucket(fdb, hash), key, where);
 
 	if (__builtin_expect(!e, 0)) {
 		*where = FDB_NONE;
-		e = fdb_probe(fdb_bucket_alt(fdb, fdb_hash(fdb, key)), key, where);
+		e = fdb_probe(fdb_bucket_alt(fdb, hash), key, where);
 	}
 	return e;
 }
 
-static inline struct fdb_entry *fdb_find(const struct fdb *fdb, uint64_t key, uint32_t *where)
+// What a look-up needs of a table, for a loop to keep in registers: nothing of it ever changes.
+static inline struct fdb fdb_constants(const struct fdb *fdb)
 {
-	return fdb_find_in(fdb, fdb_bucket(fdb, fdb_hash(fdb, key)), key, where);
+	return (struct fdb){
+		.buckets = fdb->buckets,
+		.secret = {fdb->secret[0], fdb->secret[1]},
+		.shift = fdb->shift,
+	};
 }
 
 static inline uint32_t fdb_gen(const struct fdb *fdb)

@@ -30,6 +30,11 @@ void forward_init(struct forward *fw, uint32_t worker, bool shared, struct fdb *
 	fw->events = events;
 }
 
+// Bursts without news after which sources are sampled, one in SAMPLE of bursts above a size.
+#define QUIET_BURSTS 16u
+#define SAMPLE       4u
+#define SAMPLE_ABOVE 16u
+
 static inline uint64_t load64(const uint8_t *p)
 {
 	uint64_t v;
@@ -174,27 +179,59 @@ static bool source_changed(struct forward *fw, uint64_t key, const struct fdb_en
 	return learn(fw, key);
 }
 
+// Which sources of a burst are looked at. All of them, while addresses come or move; after a while
+// without news one in SAMPLE, from a place that the cycle counter picks, as long as the burst is
+// large. A station that has moved is noticed within a few of its frames, or at once in a small
+// burst (as an announcement is); one that goes on sending is renewed often enough.
+struct sample {
+	uint32_t first, step;
+};
+
+static struct sample sample_sources(const struct forward *fw, const struct frame_list *list)
+{
+	if (fw->rxq->lane->quiet < QUIET_BURSTS || list->n <= SAMPLE_ABOVE)
+		return (struct sample){.first = 0, .step = 1};
+	// The low bits of the counter may not be random on each machine.
+	return (struct sample){.first = (fw->cycles ^ fw->cycles >> 7) % SAMPLE, .step = SAMPLE};
+}
+
+// Whether all are the one that the lane knows, for keys that were made anew.
+static bool sources_known(const struct forward *fw, const struct frame_list *list)
+{
+	const struct lane *lane = fw->rxq->lane;
+	uint64_t differs = 0;
+
+	for (uint32_t i = 0; i < list->n; i++)
+		differs |= fw->src[list->f[i]] ^ lane->src;
+	return !differs && lane->src_seen == fw->now;
+}
+
 static void sources(struct forward *fw, const struct frame_list *list)
 {
-	const struct fdb *fdb = fw->fdb;
+	const struct fdb fdb = fdb_constants(fw->fdb);
 	const uint32_t id = fw->rxq->id, now = fw->now;
-	uint32_t budget = LEARN_MAX;
-	bool known = true;
+	const struct sample sample = sample_sources(fw, list);
+	struct lane *lane = fw->rxq->lane;
+	uint32_t budget = LEARN_MAX, at = 0;
+	bool known = false, news = false;
 
-	for (uint32_t i = 0; i < list->n; i++) {
-		const uint8_t at = list->f[i];
-		const uint64_t key = fw->src[at];
+	for (uint32_t i = sample.first; i < list->n; i += sample.step) {
+		at = list->f[i];
 		uint32_t where;
-		struct fdb_entry *e = fdb_find_in(fdb, fw->src_bucket[at], key, &where);
-		if (unlikely(!e || FDB_PORT(where) != id))
-			known = source_changed(fw, key, e, where, &budget);
-		else if (unlikely(__atomic_load_n(&e->seen, __ATOMIC_RELAXED) != now))
+		struct fdb_entry *e = fdb_find(&fdb, fw->src[at], &where);
+		known = true;
+		if (unlikely(!e || FDB_PORT(where) != id)) {
+			news = true;
+			known = source_changed(fw, fw->src[at], e, where, &budget);
+		} else if (unlikely(__atomic_load_n(&e->seen, __ATOMIC_RELAXED) != now)) {
 			__atomic_store_n(&e->seen, now, __ATOMIC_RELAXED);
+		}
 	}
-	// The last is the one that the next burst most probably begins with.
-	if (known && list->n) {
-		fw->rxq->lane->src = fw->src[list->f[list->n - 1]];
-		fw->rxq->lane->src_seen = now;
+	lane->quiet = news ? 0 : lane->quiet + (lane->quiet < QUIET_BURSTS);
+	// Most probably the next burst begins with the last source that was looked at.
+	if (known) {
+		lane->src = fw->src[at];
+		lane->src_seen = now;
 	}
 }
 
@@ -257,50 +294,62 @@ static uint32_t flood(struct forward *fw, uint32_t n_touched, const struct port_
 	return n_touched;
 }
 
-// Finds and prefetches the buckets that the look-ups will read.
-static void prefetch(const struct fdb *fdb, const uint64_t *keys, struct fdb_bucket **buckets,
-	const struct frame_list *list)
+// Puts one frame on the list of its destination, or on those of all it may reach.
+static inline uint32_t place(struct forward *fw, const struct fdb *fdb, const struct reach *reach,
+	uint32_t n_touched, uint8_t at)
 {
-	for (uint32_t i = 0; i < list->n; i++) {
-		const uint8_t at = list->f[i];
-		struct fdb_bucket *b = fdb_bucket(fdb, fdb_hash(fdb, keys[at]));
-		buckets[at] = b;
-		__builtin_prefetch(b);
+	const uint64_t key = fw->dst[at];
+	uint32_t where;
+
+	// Group addresses are never in the table.
+	if (unlikely(!fdb_find(fdb, key, &where)))
+		return flood(fw, n_touched, &reach->ports, at);
+	if (unlikely(!port_set_has(&reach->ports, FDB_PORT(where)))) {
+		fw->rxq->stats->drop[why_not(fw, FDB_PORT(where), reach->vid)]++;
+		return n_touched;
 	}
+	list_append(fw, &n_touched, FDB_PORT(where), at);
+	return n_touched;
 }
 
+// Look-ups do not depend on each other, so the CPU has about ten of them on the way at once; to
+// prefetch them in a loop of their own costs more than it gains.
 static void destinations(struct forward *fw, const struct frame_list *list)
 {
-	const struct fdb *fdb = fw->fdb;
-	struct reach reach = {.vid = 0};
-	uint32_t n_touched = 0, id = 0;
-	uint64_t key = 0, allowed = 0;
+	const struct fdb fdb = fdb_constants(fw->fdb);
+	struct reach reach;
+	uint32_t n_touched = 0;
 
-	for (uint32_t i = 0; i < list->n; i++) {
-		const uint8_t at = list->f[i];
-		uint32_t where;
-
-		key = fw->dst[at];
-		if (unlikely(reach.vid != fdb_key_vid(key)))
-			reach_make(fw, fdb_key_vid(key), &reach);
-		// Group addresses are never in the table.
-		if (unlikely(!fdb_find_in(fdb, fw->dst_bucket[at], key, &where))) {
-			n_touched = flood(fw, n_touched, &reach.ports, at);
-			continue;
+	if (likely(fw->plain)) {
+		reach_make(fw, fw->vid, &reach);
+		for (uint32_t i = 0; i < list->n; i++)
+			n_touched = place(fw, &fdb, &reach, n_touched, list->f[i]);
+	} else {
+		reach.vid = 0;
+		for (uint32_t i = 0; i < list->n; i++) {
+			const uint16_t vid = fdb_key_vid(fw->dst[list->f[i]]);
+			if (unlikely(reach.vid != vid))
+				reach_make(fw, vid, &reach);
+			n_touched = place(fw, &fdb, &reach, n_touched, list->f[i]);
 		}
-		if (unlikely(!port_set_has(&reach.ports, FDB_PORT(where)))) {
-			fw->rxq->stats->drop[why_not(fw, FDB_PORT(where), fdb_key_vid(key))]++;
-			continue;
-		}
-		allowed = key;
-		id = FDB_PORT(where);
-		list_append(fw, &n_touched, id, at);
 	}
 	fw->n_touched = (uint16_t)n_touched;
-	if (allowed) {
-		fw->rxq->lane->dst = allowed;
-		fw->rxq->lane->dst_port = id;
-	}
+}
+
+// The next burst may well begin where this one ended: its last frame's destination, if it is one
+// that the frame reached alone.
+static void remember_destination(struct forward *fw, const struct frame_list *list)
+{
+	struct lane *lane = fw->rxq->lane;
+
+	if (fw->n_touched != 1 || !list->n)
+		return;
+	const uint8_t last = list->f[list->n - 1];
+	const struct frame_list *to = &fw->list[fw->touched[0]];
+	if (to->f[to->n - 1] != last || fw->burst->f[last].flags & FRAME_FLOOD)
+		return;
+	lane->dst = fw->dst[last];
+	lane->dst_port = fw->touched[0];
 }
 
 static void deliver_touched(struct forward *fw)
@@ -322,17 +371,17 @@ static void forward_apart(struct forward *fw, bool tagged, bool src_known)
 	list_all(&list, fw->burst->n);
 	if (unlikely(in->tape != NULL))
 		tape_frames(in->tape, fw->worker, CAPTURE_RX, fw->burst->f, list.f, list.n);
-	if (tagged || in->vlan.is_trunk)
+	if (tagged || in->vlan.is_trunk) {
 		list_vlans(fw, &list);
+		src_known = sources_known(fw, &list);
+	}
 	list_addresses(fw, &list);
 	if (unlikely(in->policy != NULL))
 		policy_filter(in->policy, fw->cycles, fw->burst->f, &list, fw->rxq->stats);
-	prefetch(fw->fdb, fw->dst, fw->dst_bucket, &list);
-	if (!src_known) {
-		prefetch(fw->fdb, fw->src, fw->src_bucket, &list);
+	if (!src_known)
 		sources(fw, &list);
-	}
 	destinations(fw, &list);
+	remember_destination(fw, &list);
 	deliver_touched(fw);
 }
 
@@ -358,7 +407,7 @@ void forward(struct forward *fw, const struct plan_rxq *rq, struct burst *b)
 	} else {
 		if (b->is_uniform)
 			classify(fw, b, b->n, fw->vid);
-		forward_apart(fw, c.tagged, src_known && !c.tagged);
+		forward_apart(fw, c.tagged, src_known);
 	}
 	if (unlikely(fw->n_retries))
 		deliver_retry(fw);

@@ -49,7 +49,6 @@ struct forward {
 	uint16_t vid;     // if plain
 	uint32_t max_len; // of its longest frame
 	uint64_t src[FRAME_BURST], dst[FRAME_BURST]; // fdb_key of each frame
-	struct fdb_bucket *src_bucket[FRAME_BURST], *dst_bucket[FRAME_BURST]; // of those
 	uint16_t n_touched;
 	uint16_t touched[PORT_MAX + 1]; // destinations that have a list; the last is never one
 	struct frame_list list[PORT_MAX];

@@ -43,6 +43,7 @@ struct lane {
 	uint64_t dst;      // fdb_key
 	uint32_t src_seen; // second its time stamp was renewed
 	uint32_t dst_port; // id
+	uint32_t quiet;    // bursts in a row in which no source was new or had moved
 } __attribute__((aligned(64)));
 
 struct plan_port {

@@ -95,15 +95,6 @@ static void mixed_bursts_keep_their_order(void **state)
 	}
 }
 
-// Makes what an earlier burst left in scratch useless.
-static void stale_buckets(struct rig *r)
-{
-	static struct fdb_bucket empty;
-
-	for (unsigned i = 0; i < FRAME_BURST; i++)
-		r->fw.src_bucket[i] = r->fw.dst_bucket[i] = &empty;
-}
-
 // A burst whose frames alternate between an unknown, a group and the unknown address again.
 static void bug_the_unknown_is_looked_up_again_after_a_group(void **state)
 {
@@ -111,7 +102,6 @@ static void bug_the_unknown_is_looked_up_again_after_a_group(void **state)
 	static const unsigned to[] = {77, ALL, 77, 1, 77, ALL, 1, 78, ALL, 77};
 
 	rig_learn_all(r);
-	stale_buckets(r);
 	for (unsigned i = 0; i < sizeof(to) / sizeof(*to); i++)
 		rig_send(r, 0, 0, to[i]);
 	rig_send(r, 4, 77, 0); // 77 is known from the second pass on
@@ -119,7 +109,6 @@ static void bug_the_unknown_is_looked_up_again_after_a_group(void **state)
 	assert_int_equal(rig_got(r, 1), 10);
 	assert_int_equal(rig_got(r, 2), 8);
 	assert_int_equal(rig_got(r, 4), 8);
-	stale_buckets(r);
 	for (unsigned i = 0; i < sizeof(to) / sizeof(*to); i++)
 		rig_send(r, 0, 0, to[i]);
 	rig_pass(r);
@@ -145,6 +134,64 @@ static void many_sources_are_learnt(void **state)
 		rig_mac(m, 100 + i);
 		fdb_find(r->fdb, fdb_key(eth_addr(m), 1), &where);
 		assert_int_equal(where, 2);
+	}
+}
+
+// Where station n of VLAN 1 is known; FDB_NONE if it is not.
+static uint32_t where(struct rig *r, unsigned n)
+{
+	uint8_t m[6];
+	uint32_t w;
+
+	rig_mac(m, n);
+	fdb_find(r->fdb, fdb_key(eth_addr(m), 1), &w);
+	return w;
+}
+
+// Forty stations of port 2 have sent for long and nothing is new: large bursts are sampled then.
+static void send_quietly(struct rig *r, unsigned bursts, unsigned stranger)
+{
+	for (unsigned b = 0; b < bursts; b++) {
+		for (unsigned i = 0; i < 40; i++)
+			rig_send(r, 2, i == 17 && stranger ? stranger : 100 + i, 0);
+		r->fw.cycles += 12345;
+		rig_pass(r);
+		rig_got(r, 0);
+	}
+}
+
+static void a_newcomer_among_many_is_learnt(void **state)
+{
+	struct rig *r = *state;
+	unsigned bursts = 0;
+
+	rig_learn_all(r);
+	send_quietly(r, 100, 0);
+	assert_int_equal(fdb_count(r->fdb), N_PORTS + 40);
+	for (; where(r, 900) == FDB_NONE; bursts++)
+		send_quietly(r, 1, 900);
+	assert_in_range(bursts, 1, 100);
+	// In a small burst it is noticed at once.
+	send_quietly(r, 100, 0);
+	rig_send(r, 2, 901, 0);
+	rig_pass(r);
+	assert_int_equal(where(r, 901), 2);
+}
+
+static void sampled_sources_are_all_renewed(void **state)
+{
+	struct rig *r = *state;
+	uint8_t m[6];
+	uint32_t w;
+
+	rig_learn_all(r);
+	send_quietly(r, 100, 0);
+	r->fw.now++;
+	send_quietly(r, 100, 0);
+	for (unsigned i = 0; i < 40; i++) {
+		rig_mac(m, 100 + i);
+		struct fdb_entry *e = fdb_find(r->fdb, fdb_key(eth_addr(m), 1), &w);
+		assert_int_equal(e->seen, r->fw.now);
 	}
 }
 
@@ -547,6 +594,8 @@ int main(void)
 		TEST(mixed_bursts_keep_their_order),
 		TEST(bug_the_unknown_is_looked_up_again_after_a_group),
 		TEST(many_sources_are_learnt),
+		TEST(a_newcomer_among_many_is_learnt),
+		TEST(sampled_sources_are_all_renewed),
 		TEST(an_address_moves),
 		TEST(a_forgotten_source_is_learnt_again_at_once),
 		TEST(a_source_is_renewed_each_second),
