@@ -102,12 +102,15 @@ class Peer:
     title = "?"
     listens = True  # on its sockets; otherwise the generator does
 
+    count = 0
+
     def __init__(self, directory, setup):
-        self.dir = os.path.join(directory, f"{self.name}-{abs(hash(setup.key())) % 100000}")
-        os.makedirs(self.dir, exist_ok=True)
+        Peer.count += 1
+        self.dir = os.path.join(directory, f"{self.name}{Peer.count}")
+        os.makedirs(self.dir)
         self.setup = setup
         self.procs = []
-        self.uplink = Uplink(self.name[0]) if setup.uplink else None
+        self.uplink = Uplink(f"{self.name[0]}{Peer.count}") if setup.uplink else None
 
     def socket(self, i):
         return os.path.join(self.dir, f"vm{i}.sock")
@@ -296,9 +299,6 @@ class Ovs(Peer):
         if r.returncode:
             raise BenchError(f"ovs-vsctl {' '.join(words)}: {r.stderr}\n{self.log()}")
         return r.stdout
-
-    def stop(self):
-        super().stop()
 
 
 class Floor(Peer):
