@@ -151,13 +151,17 @@ static void say(struct forward *fw, uint64_t key, enum switch_event_kind kind, u
 		&(struct fdb_event){.key = key, .kind = kind, .port = port, .old_port = old_port});
 }
 
-// Makes the table say that `key` is on this port. False if it has to be tried again.
-static bool learn(struct forward *fw, uint64_t key)
+// Makes the table say that `key` is on this port. False if it has to be tried again. Looking for an
+// entry that may go takes long, whether one is found or not: once in a burst is enough.
+static bool learn(struct forward *fw, uint64_t key, uint32_t *budget)
 {
 	const uint16_t id = fw->rxq->id;
 	struct fdb_change change;
 	enum fdb_result r = fdb_learn(fw->fdb, key, id, fw->now, &change);
 
+	--*budget;
+	if (change.evicted || r == FDB_FULL)
+		*budget = 0;
 	if (change.evicted)
 		say(fw, change.evicted, EVENT_FDB_AGED, change.evicted_port, 0);
 	if (r == FDB_LEARNT)
@@ -173,10 +177,7 @@ static bool source_changed(struct forward *fw, uint64_t key, const struct fdb_en
 {
 	if (e && where & FDB_STATIC)
 		return true;
-	if (!*budget)
-		return false;
-	--*budget;
-	return learn(fw, key);
+	return *budget && learn(fw, key, budget);
 }
 
 // Which sources of a burst are looked at. All of them, while addresses come or move; after a while

@@ -223,14 +223,15 @@ bool switch_event_next(struct sw *sw, struct switch_event *ev)
 {
 	eventfd_t v;
 
-	if (next_of_workers(sw, ev) || event_queue_pop(&sw->events, ev))
+	// Ports and links first: addresses may come without end.
+	if (event_queue_pop(&sw->events, ev) || next_of_workers(sw, ev))
 		return true;
 	// Empty as it seems. From here on whoever adds an event writes the descriptor; what was
 	// added before is found now.
 	(void)!eventfd_read(sw->events.fd, &v);
 	for (uint32_t i = 0; i < sw->n_workers; i++)
 		event_ring_listen(&sw->worker[i]->events);
-	return next_of_workers(sw, ev) || event_queue_pop(&sw->events, ev);
+	return event_queue_pop(&sw->events, ev) || next_of_workers(sw, ev);
 }
 
 // --- Once a second ---

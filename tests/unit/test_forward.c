@@ -298,6 +298,30 @@ static void an_address_that_had_to_go_is_told(void **state)
 	assert_int_equal(fdb_count(r->fdb), 16);
 }
 
+// Who makes up a source for each frame gets one search for room in a burst, not sixty-four.
+static void a_flood_of_addresses_is_slowed_down(void **state)
+{
+	struct rig *r = *state;
+	struct fdb_event ev;
+
+	r->fdb->max = 8;
+	for (unsigned i = 0; i < FRAME_BURST; i++)
+		rig_send(r, 0, 100 + i, 0);
+	rig_pass(r);
+	while (event_ring_pop(&r->events, &ev))
+		;
+	assert_int_equal(fdb_count(r->fdb), 8);
+	for (unsigned burst = 0; burst < 20; burst++) {
+		uint32_t n = 0;
+		for (unsigned i = 0; i < FRAME_BURST; i++)
+			rig_send(r, 0, 1000 + FRAME_BURST * burst + i, 0);
+		rig_pass(r);
+		while (event_ring_pop(&r->events, &ev))
+			n += ev.kind == EVENT_FDB_LEARNT;
+		assert_in_range(n, 0, 1);
+	}
+}
+
 static void impossible_sources_are_malformed(void **state)
 {
 	struct rig *r = *state;
@@ -601,6 +625,7 @@ int main(void)
 		TEST(a_source_is_renewed_each_second),
 		TEST(learning_is_tried_again_if_the_lock_was_taken),
 		TEST(an_address_that_had_to_go_is_told),
+		TEST(a_flood_of_addresses_is_slowed_down),
 		TEST(impossible_sources_are_malformed),
 		TEST(vlans_of_one_burst_are_apart),
 		TEST(policy_holds_for_whole_bursts_too),
