@@ -57,6 +57,8 @@ struct sw {
 // 0 or -ENOMEM, nothing changed.
 int sw_publish(struct sw *sw);
 const char *sw_port_name(const struct sw *sw, uint32_t id);
+// Takes over what workers have told of addresses, while the ports it speaks of have their names.
+void sw_take_events(struct sw *sw);
 
 // --- switch_port.c ---
 

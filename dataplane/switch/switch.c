@@ -219,6 +219,15 @@ static bool next_of_workers(struct sw *sw, struct switch_event *ev)
 	return false;
 }
 
+void sw_take_events(struct sw *sw)
+{
+	struct switch_event ev;
+
+	// What is in the rings now, and no more: workers go on.
+	for (uint32_t n = sw->n_workers * EVENT_RING_SIZE; n && next_of_workers(sw, &ev); n--)
+		event_queue_push(&sw->events, &ev);
+}
+
 bool switch_event_next(struct sw *sw, struct switch_event *ev)
 {
 	eventfd_t v;

@@ -161,7 +161,6 @@ static void list_remove(struct sw *sw, struct sw_port *p)
 	while (*at != p)
 		at = &(*at)->next;
 	*at = p->next;
-	sw->by_id[p->id] = NULL;
 }
 
 static void sw_port_free(struct sw_port *p)
@@ -214,6 +213,7 @@ static int port_start(struct sw *sw, struct sw_port *p, struct error *err)
 	rc = sw_publish(sw);
 	if (rc < 0) {
 		list_remove(sw, p);
+		sw->by_id[p->id] = NULL;
 		return error_set(err, rc, NULL, "out of memory");
 	}
 	sw_steer_port(sw, p);
@@ -253,6 +253,8 @@ void sw_port_del(struct sw *sw, struct sw_port *p)
 		;
 	announce_del(&sw->shared.announce, p->id);
 	sw_forget(sw, p->id, 0, true);
+	sw_take_events(sw);
+	sw->by_id[p->id] = NULL; // another port may have the number from here on
 	sw_port_free(p);
 }
 

@@ -584,6 +584,21 @@ static void events_tell_what_happens(void **state)
 	switch_free(sw);
 }
 
+static void events_name_the_port_that_was(void **state)
+{
+	struct sw *sw = new_switch(1);
+	struct port *a = add_named(sw, "a"), *b = add_named(sw, "b");
+	struct switch_event ev;
+
+	send(b, 2, 1);
+	assert_true(fake_wait(a, 1));
+	assert_int_equal(switch_port_del(sw, "b", NULL), 0);
+	add_named(sw, "c"); // gets the number of b
+	ev = wait_event(sw, EVENT_FDB_LEARNT);
+	assert_string_equal(ev.port, "b");
+	switch_free(sw);
+}
+
 static void too_many_events_are_counted(void **state)
 {
 	struct sw *sw = new_switch(1);
@@ -766,6 +781,7 @@ int main(void)
 		cmocka_unit_test(a_nic_is_told_where_addresses_live),
 		cmocka_unit_test(a_nic_whose_vlans_change_is_told_anew),
 		cmocka_unit_test(events_tell_what_happens),
+		cmocka_unit_test(events_name_the_port_that_was),
 		cmocka_unit_test(too_many_events_are_counted),
 		cmocka_unit_test(a_link_that_goes_down_forgets_its_addresses),
 		cmocka_unit_test(drops_are_told_when_they_begin),
