@@ -52,8 +52,9 @@ void client_close(struct client *c)
 
 void client_set_patience(struct client *c)
 {
-	const struct timeval idle = {CLIENT_IDLE_S, 0}, stuck = {CLIENT_STUCK_S, 0};
+	struct timeval idle, stuck;
 
+	server_patience(c->server, &idle, &stuck);
 	bufferevent_set_timeouts(c->bev, c->is_subscribed || c->capture ? NULL : &idle, &stuck);
 }
 

@@ -73,9 +73,7 @@ static int run(const struct api_method *m, struct api_call *call)
 			"%s changes the switch: be root or a member of the group of "
 			"api.admin-group",
 			m->name);
-	if (*server_out_bytes(c->server) > SERVER_OUT_MAX)
-		return api_fail(call, API_E_BUSY, NULL,
-			"too many answers wait to be read by other clients; try again");
+	server_make_memory(c->server, c);
 	if (api_check(m, call) < 0)
 		return -1;
 	return m->run(call);

@@ -30,7 +30,20 @@ struct server {
 	struct client_list clients;
 	unsigned n_clients;
 	size_t out_bytes;
+	struct timeval idle, stuck;
 };
+
+void server_set_patience(struct server *s, struct timeval idle, struct timeval stuck)
+{
+	s->idle = idle;
+	s->stuck = stuck;
+}
+
+void server_patience(const struct server *s, struct timeval *idle, struct timeval *stuck)
+{
+	*idle = s->idle;
+	*stuck = s->stuck;
+}
 
 const char *server_path(const struct server *s)
 {
@@ -164,6 +177,22 @@ static void make_room(struct server *s)
 	server_remove(s, victim);
 }
 
+void server_make_memory(struct server *s, const struct client *keep)
+{
+	while (s->out_bytes > SERVER_OUT_MAX) {
+		struct client *c, *victim = NULL;
+		TAILQ_FOREACH(c, &s->clients, link)
+		if (c != keep && (!victim || client_unread(c) > client_unread(victim)))
+			victim = c;
+		if (!victim)
+			return;
+		log_msg(LOG_WARNING, "api",
+			"a client (uid %u) was disconnected: %zu bytes that it does not read",
+			(unsigned)victim->uid, client_unread(victim));
+		server_remove(s, victim);
+	}
+}
+
 static void on_accept(
 	struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *from, int len, void *ctx)
 {
@@ -279,6 +308,8 @@ int server_new(const char *path, struct server **out, struct error *err)
 	if (!s)
 		return error_set(err, -ENOMEM, "", "out of memory");
 	s->fd = s->lock_fd = -1;
+	s->idle.tv_sec = CLIENT_IDLE_S;
+	s->stuck.tv_sec = CLIENT_STUCK_S;
 	TAILQ_INIT(&s->clients);
 	if (strlen(path) >= sizeof(s->path)) {
 		rc = error_set(err, -EINVAL, "api.socket",

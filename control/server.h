@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/time.h>
 #include <sys/types.h>
 
 #define SERVER_CLIENTS_MAX 1024
@@ -28,6 +29,10 @@ void server_free(struct server *s);
 // Who may read, and who may change; "" none but root. Refused if there is no such group.
 int server_rights(struct server *s, const char *group, const char *admin_group, struct error *err);
 
+// How long a client may be silent, and how long it may read nothing of what waits for it.
+void server_set_patience(struct server *s, struct timeval idle, struct timeval stuck);
+void server_patience(const struct server *s, struct timeval *idle, struct timeval *stuck);
+
 const char *server_path(const struct server *s);
 struct daemon *server_daemon(const struct server *s);
 unsigned server_n_clients(const struct server *s);
@@ -46,4 +51,6 @@ struct server_group {
 void server_credentials(
 	const struct server *s, int fd, bool *may_read, bool *may_change, uid_t *uid);
 void server_remove(struct server *s, struct client *c);
+// With SERVER_OUT_MAX bytes unread those clients go that leave the most unread, but not `keep`.
+void server_make_memory(struct server *s, const struct client *keep);
 size_t *server_out_bytes(struct server *s);

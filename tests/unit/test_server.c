@@ -371,6 +371,79 @@ static void a_client_that_never_reads_is_bounded(void **state)
 	assert_int_equal(*server_out_bytes(d.server), 0);
 }
 
+// Lets time pass until `n` clients are left; false if they never are.
+static bool left(unsigned n)
+{
+	for (int i = 0; i < 2000 && server_n_clients(d.server) != n; i++) {
+		struct timespec ts = {0, 5000000};
+		nanosleep(&ts, NULL);
+		turn();
+	}
+	return server_n_clients(d.server) == n;
+}
+
+static void silence_ends_unless_it_was_subscribed(void **state)
+{
+	server_set_patience(d.server, (struct timeval){0, 50000}, (struct timeval){30, 0});
+	int silent = dial(), subscribed = dial(), half = dial();
+	bool closed;
+
+	json_decref(ask(subscribed, "monitor.subscribe", "{}"));
+	say(half, "{\"jsonrpc\"", 10);
+	assert_true(left(1));
+	assert_null(hear(silent, &closed));
+	assert_true(closed);
+	json_decref(ask(subscribed, "version.show", "{}"));
+	// Patience ends with the subscription.
+	json_decref(ask(subscribed, "monitor.unsubscribe", "{}"));
+	assert_true(left(0));
+	close(silent);
+	close(subscribed);
+	close(half);
+}
+
+static void a_client_that_reads_nothing_is_disconnected(void **state)
+{
+	static const char text[] = "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"api.show\"}\n";
+	server_set_patience(d.server, (struct timeval){300, 0}, (struct timeval){0, 50000});
+	int fd = dial(), good = dial();
+
+	for (int i = 0; i < 60; i++)
+		assert_true(say(fd, text, sizeof(text) - 1));
+	assert_true(*server_out_bytes(d.server) > 0);
+	assert_true(left(1));
+	assert_int_equal(*server_out_bytes(d.server), 0);
+	json_decref(ask(good, "version.show", "{}"));
+	close(fd);
+	close(good);
+}
+
+// Hundreds of them fill the memory that all clients share: the worst go, others are served.
+static void many_deaf_clients_share_a_limit(void **state)
+{
+	static const char text[] = "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"api.show\"}\n";
+	enum { N = 400 };
+	size_t most = 0;
+	int fds[N];
+
+	for (int i = 0; i < N; i++) {
+		fds[i] = dial();
+		for (int k = 0; k < 60; k++)
+			if (!say(fds[i], text, sizeof(text) - 1))
+				break;
+		if (*server_out_bytes(d.server) > most)
+			most = *server_out_bytes(d.server);
+	}
+	assert_true(most > SERVER_OUT_MAX / 2);
+	assert_true(most < SERVER_OUT_MAX + 2 * CLIENT_OUT_HIGH);
+	assert_true(server_n_clients(d.server) < N);
+	int fd = dial();
+	json_decref(ask(fd, "version.show", "{}"));
+	close(fd);
+	for (int i = 0; i < N; i++)
+		close(fds[i]);
+}
+
 // All the answers are there once it does read.
 static void a_slow_reader_gets_every_answer(void **state)
 {
@@ -601,6 +674,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(idle_clients_make_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_client_that_never_reads_is_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			silence_ends_unless_it_was_subscribed, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_client_that_reads_nothing_is_disconnected, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_deaf_clients_share_a_limit, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_slow_reader_gets_every_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(events_reach_those_who_want_them, setup, teardown),
 		cmocka_unit_test_setup_teardown(
