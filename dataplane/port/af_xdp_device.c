@@ -42,26 +42,41 @@ static void free_queues(struct xdp_queue **queues)
 	}
 }
 
+static int open_queues(const struct netdev *dev, struct xsk_config *c, struct xdp_queue **queues,
+	struct error *err)
+{
+	int rc = 0;
+	for (c->queue = 0; c->queue < dev->n_rx && !rc; c->queue++)
+		rc = xdp_queue_new(c, dev->mtu, &queues[c->queue], err);
+	if (rc)
+		free_queues(queues);
+	return rc;
+}
+
 // Opens all sockets and attaches the program in one mode. On failure nothing is left.
 static int try_mode(struct af_xdp *ax, const struct netdev *dev, const struct af_xdp_mode *mode,
 	struct xdp_queue **queues, struct error *err)
 {
+	bool jumbo = dev->mtu > MTU_ONE_CHUNK;
 	struct xsk_config c = {
 		.ifindex = dev->ifindex,
 		.zerocopy = mode->zerocopy,
-		.frags = dev->mtu > MTU_ONE_CHUNK,
+		// Generic XDP runs behind GRO: frames are as long as that makes them.
+		.frags = jumbo || !mode->native,
 		// In copy mode the kernel completes what the device cannot; a zero-copy driver is
 		// on its own, and none can be asked by this interface alone.
 		.tx_csum = !mode->zerocopy,
 		.busy_poll = ax->port.config.busy_poll,
 	};
-	int rc = 0;
-	for (c.queue = 0; c.queue < dev->n_rx && !rc; c.queue++)
-		rc = xdp_queue_new(&c, dev->mtu, &queues[c.queue], err);
+	int rc = open_queues(dev, &c, queues, err);
+	if (rc && c.frags && !jumbo && (rc == -EINVAL || rc == -EOPNOTSUPP)) {
+		c.frags = false; // Linux before 6.6
+		rc = open_queues(dev, &c, queues, err);
+	}
 	if (!rc)
 		rc = af_xdp_program_attach(
 			&ax->program, dev->ifindex, mode->native, ax->port.config.share_host, err);
-	if (!rc && c.frags && !ax->program.frags) {
+	if (!rc && jumbo && !ax->program.frags) {
 		rc = error_set(err, -EOPNOTSUPP, "mtu",
 			"the driver gives XDP no frames of several buffers: with this mode the MTU "
 			"may be at most %u, not %u",

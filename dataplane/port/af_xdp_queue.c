@@ -39,7 +39,8 @@ int xdp_queue_new(
 	memset(q, 0, sizeof(*q));
 
 	struct xsk_config c = *config;
-	bool small = mtu + ETH_HDR_LEN + 2 * ETH_TAG_LEN + XDP_RX_HEADROOM <= XDP_CHUNK_SMALL;
+	bool small = !c.frags &&
+		     mtu + ETH_HDR_LEN + 2 * ETH_TAG_LEN + XDP_RX_HEADROOM <= XDP_CHUNK_SMALL;
 	c.ring_size = XDP_QUEUE_RING;
 	c.n_chunks = 2 * XDP_QUEUE_RING;
 	c.chunk_size = small ? XDP_CHUNK_SMALL : XDP_CHUNK_LARGE;
@@ -50,6 +51,7 @@ int xdp_queue_new(
 	}
 	q->index = c.queue;
 	q->frags = c.frags;
+	q->mtu = mtu;
 	xdp_queue_reset(q, c.chunk_size);
 	*out = q;
 	return 0;
@@ -168,7 +170,7 @@ static inline bool frame_lend(
 		return false;
 	}
 	if (q->claims)
-		partial_csum_claim(f);
+		partial_csum_claim(f, q->mtu);
 	return true;
 }
 

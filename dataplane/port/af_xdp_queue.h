@@ -41,7 +41,8 @@ struct xdp_queue {
 	uint32_t index;
 	uint32_t chunk_size, chunk_shift;
 	bool frags;
-	bool claims; // received frames may have a partial checksum: look for it
+	bool claims;  // received frames may have a partial checksum: look for it
+	uint32_t mtu; // of the device
 
 	// Receiving worker.
 	struct {

@@ -150,7 +150,7 @@ static bool view(const struct host_copy *c, struct frame *f, uint8_t *base, uint
 	f->seg = (struct frame_seg){.base = data + n, .len = h.tp_len - n};
 	f->n_segs = f->seg.len > 0;
 	if (status & TP_STATUS_CSUMNOTREADY)
-		partial_csum_claim(f);
+		partial_csum_claim(f, FRAME_LEN_MAX);
 	return true;
 }
 

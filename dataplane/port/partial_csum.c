@@ -4,6 +4,7 @@
 
 #include "dataplane/frame/checksum.h"
 #include "dataplane/frame/eth.h"
+#include "dataplane/frame/offload.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -23,7 +24,18 @@ static uint32_t l4_len(const uint8_t *ip, const struct eth_layers *l)
 	return l3_len > headers ? l3_len - headers : 0;
 }
 
-void partial_csum_claim(struct frame *f)
+// Claims a segment if the frame is longer than the device receives any.
+static void segment_claim(struct frame *f, const struct eth_layers *l, uint32_t mtu)
+{
+	uint32_t headers = l->l4 - l->l3 + (frame_head_const(f)[l->l4 + 12] >> 4) * 4u;
+	if (f->len <= l->l3 + mtu || l->proto != IPPROTO_TCP || headers >= mtu)
+		return;
+	f->offload.gso_type =
+		l->type == ETH_TYPE_IPV4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
+	f->offload.gso_size = (uint16_t)(mtu - headers);
+}
+
+void partial_csum_claim(struct frame *f, uint32_t mtu)
 {
 	struct eth_layers l;
 	if (eth_dissect(f, &l) || l.fragment)
@@ -47,5 +59,7 @@ void partial_csum_claim(struct frame *f)
 	f->offload.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	f->offload.csum_start = l.l4;
 	f->offload.csum_offset = (uint16_t)offset;
-	f->flags |= FRAME_OFFLOAD;
+	segment_claim(f, &l, mtu);
+	if (offload_check(f))
+		f->offload = (struct virtio_net_hdr){0}; // headers that contradict themselves
 }

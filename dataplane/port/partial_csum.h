@@ -10,6 +10,10 @@
 // repaired instead of discarded, so only ports are asked to look whose frames come from such a
 // sender: virtual devices, and generic XDP.
 //
+// In generic mode a NIC's GRO, or a peer on this host, hands over segments of up to 64 KiB, and XDP
+// says nothing of that either. A TCP frame that no wire of this MTU carries, with a checksum that is
+// only begun, is one: it is claimed as a segment, cut at the MTU where it has to be.
+//
 // Only TCP and UDP right behind IPv4 or IPv6 are found. A partial checksum inside a tunnel, and
 // SCTP, whose field is 0 until a card fills it in, are not.
 #pragma once
@@ -17,5 +21,7 @@
 #include "dataplane/frame/frame.h"
 
 // If the frame's TCP or UDP checksum is begun and not completed, claims so in f->offload and
-// FRAME_OFFLOAD; the switch passes that on or completes it. May pull. Worker thread.
-void partial_csum_claim(struct frame *f);
+// FRAME_OFFLOAD, as offload_check() leaves claims; the switch passes that on or completes it. If the
+// frame is longer than the device's `mtu` lets any be, and TCP, it claims a segment too. May pull.
+// Worker thread.
+void partial_csum_claim(struct frame *f, uint32_t mtu);

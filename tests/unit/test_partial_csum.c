@@ -38,7 +38,7 @@ static void make(bool v6, bool tcp, unsigned tags, uint32_t payload, bool partia
 static void claim(void)
 {
 	craft_lend(&f, c.b, c.len, 400, segs, NULL);
-	partial_csum_claim(&f);
+	partial_csum_claim(&f, 1500);
 }
 
 static void test_begun_checksums_are_claimed_and_can_be_completed(void **state)
@@ -78,6 +78,42 @@ static void expect_none(void)
 {
 	claim();
 	assert_int_equal(f.flags & FRAME_OFFLOAD, 0);
+}
+
+// What GRO or a local peer made too long for any wire.
+static void test_tcp_beyond_the_mtu_is_claimed_as_a_segment(void **state)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		bool v6 = i & 1;
+		unsigned tags = i / 2;
+		uint32_t headers = (v6 ? 40 : 20) + 32;
+		make(v6, true, tags, 1500 - headers, true); // just fits
+		claim();
+		assert_true(f.flags & FRAME_OFFLOAD);
+		assert_int_equal(f.offload.gso_type, VIRTIO_NET_HDR_GSO_NONE);
+		make(v6, true, tags, 1501 - headers, true);
+		claim();
+		assert_int_equal(f.offload.gso_type,
+			v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4);
+		make(v6, true, tags, 60000, true);
+		claim();
+		assert_int_equal(f.offload.gso_size, 1500 - headers);
+		assert_int_equal(f.offload.hdr_len, 14 + 4 * tags + headers);
+		assert_int_equal(offload_wire_len(&f), 14 + 4 * tags + 1500);
+		assert_true(f.head_len >= f.offload.hdr_len);
+		assert_int_equal(offload_check(&f), 0); // as it was already left
+	}
+	make(false, true, 0, 3000, false); // complete: not ours to guess at
+	claim();
+	assert_int_equal(f.offload.gso_type, VIRTIO_NET_HDR_GSO_NONE);
+	make(false, false, 0, 3000, true); // UDP: who knows how long its datagrams were
+	claim();
+	assert_int_equal(f.offload.gso_type, VIRTIO_NET_HDR_GSO_NONE);
+	make(false, true, 0, 3000, true);
+	c.b[c.l4 + 12] = 0x10; // a header shorter than TCP's
+	claim();
+	assert_int_equal(f.flags & FRAME_OFFLOAD, 0);
+	assert_int_equal(f.offload.gso_type, VIRTIO_NET_HDR_GSO_NONE);
 }
 
 // Each would be claimed but for the one thing that is different.
@@ -137,6 +173,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_begun_checksums_are_claimed_and_can_be_completed),
 		cmocka_unit_test(test_complete_checksums_are_left_alone),
+		cmocka_unit_test(test_tcp_beyond_the_mtu_is_claimed_as_a_segment),
 		cmocka_unit_test(test_what_only_looks_like_it_is_not_claimed),
 		cmocka_unit_test(test_a_complete_checksum_that_looks_begun_stays_right),
 	};
