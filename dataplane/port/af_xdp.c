@@ -133,6 +133,26 @@ static void af_xdp_describe(struct port *port, const struct describer *to)
 	pthread_mutex_unlock(&ax->lock);
 }
 
+// What the kernel dropped before weft saw it. Told when it begins, and again each time it doubled.
+static void tell_kernel_drops(struct af_xdp *ax)
+{
+	struct xdp_statistics st;
+	uint64_t drops = 0;
+	for (unsigned q = 0; q < PORT_QUEUES_MAX; q++)
+		if (ax->queue[q] && !xsk_statistics(&ax->queue[q]->xsk, &st))
+			drops += st.rx_dropped + st.rx_ring_full;
+	if (drops < ax->reported_drops)
+		ax->reported_drops = 0; // new sockets count from 0
+	if (drops <= 2 * ax->reported_drops)
+		return;
+	news_log(&ax->news, LOG_WARNING,
+		"%s: the kernel dropped %llu received frames because weft was slower than the "
+		"device: "
+		"more queues (ethtool -L) and workers, or fewer frames",
+		ax->port.config.device, (unsigned long long)drops);
+	ax->reported_drops = drops;
+}
+
 static void af_xdp_tick(struct port *port)
 {
 	struct af_xdp *ax = af_xdp(port);
@@ -170,6 +190,7 @@ static void af_xdp_tick(struct port *port)
 			port->config.device, (unsigned long long)(bad - ax->reported_bad));
 		ax->reported_bad = bad;
 	}
+	tell_kernel_drops(ax);
 	news_unlock_and_tell(&ax->news, &ax->port, &ax->lock);
 }
 

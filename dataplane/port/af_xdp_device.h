@@ -31,7 +31,7 @@ struct af_xdp {
 	uint32_t retry_in;                 // watch rounds until the next attempt
 	uint32_t rounds;                   // of the watch
 	char last_error[512];              // of the last attempt, so that it is logged once
-	uint64_t known_long, reported_bad;
+	uint64_t known_long, reported_bad, reported_drops;
 	bool told_long;     // since the device was set up
 	uint64_t copy_lost; // broadcasts lost because weft's copy found no room
 	struct news news;

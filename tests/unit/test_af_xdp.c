@@ -286,6 +286,29 @@ static void test_kill_9_leaves_the_host_connected_and_a_restart_works(void **sta
 	assert_false(has_program());
 }
 
+static void test_what_the_kernel_dropped_is_told(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	rig_open_ok(r, &c);
+	r->port->ops->tick(r->port);
+	for (unsigned i = 0; i < 10000; i++) // more than the rings of all queues hold
+		rig_far_send(r, 60, i);
+	r->port->ops->tick(r->port);
+	rig_wait_log(r, "the kernel dropped");
+	// Nothing is lost but these: what the rings hold comes through, and then what is sent next.
+	uint64_t before = 0;
+	do {
+		before = r->st.rx_frames;
+		for (unsigned i = 0; i < 8192 / FRAME_BURST; i++)
+			for (r->q = 0; r->q < r->port->n_rxq; r->q++)
+				if (r->port->ops->rx(r->port, r->q, &r->burst, &r->st))
+					rig_rx_done(r);
+	} while (r->st.rx_frames != before);
+	rig_exchange(r, 100);
+	assert_string_equal(rig_says(r, "rings.0.conserved"), "true");
+}
+
 static bool readable(void *ctx)
 {
 	struct pollfd p = {.fd = *(int *)ctx, .events = POLLIN};
@@ -330,6 +353,7 @@ int main(void)
 		T(test_the_device_is_clean_after_close),
 		T(test_a_foreign_program_is_refused_by_name),
 		T(test_kill_9_leaves_the_host_connected_and_a_restart_works),
+		T(test_what_the_kernel_dropped_is_told),
 		T(test_a_sleeping_worker_is_woken),
 	};
 	int status;
