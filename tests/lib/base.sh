@@ -104,12 +104,13 @@ is_running() {
 	[[ ${stat##*) } != Z* ]]
 }
 
-# stop_pid PID: ends a child of this script, by force after three seconds. Its status in STATUS.
+# stop_pid PID: ends a child of this script, by force after 20 seconds (closing a network device waits for
+# the kernel, on a busy machine for seconds). Its status in STATUS.
 stop_pid() {
 	local pid=$1 i
 	STATUS=0
 	kill -TERM "$pid" 2>/dev/null || true
-	for ((i = 0; i < 60; i++)); do
+	for ((i = 0; i < 400; i++)); do
 		is_running "$pid" || break
 		sleep 0.05
 	done

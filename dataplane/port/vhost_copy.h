@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Copies between our memory and a guest's, with exact bounds, and the fetching ahead that goes with
+// them.
+//
+// Included by vhost_burst.c only, and so compiled once per instruction set.
+#pragma once
+
+#ifdef __AVX512BW__
+#include "dataplane/port/vhost_wide.h"
+#else
+#include "dataplane/port/vhost_narrow.h"
+#endif
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+// Frames whose first line is fetched ahead of the one being copied: about as many as a core can have
+// misses under way (measured: docs/performance.md).
+#ifndef AHEAD
+#define AHEAD 16u
+#endif
+
+// Bytes behind a frame's head that are fetched while the frame before it is copied.
+#define BODY_FETCH 2048u
+
+// Fetches what is `off` behind p. p may be NULL, which is no fault, but adding to it as a pointer
+// would be undefined.
+static inline void fetch(const void *p, size_t off)
+{
+	__builtin_prefetch((const void *)((uintptr_t)p + off));
+}
+
+// The same; the line will be written.
+static inline void fetch_for_write(const void *p, size_t off)
+{
+	p = (const void *)((uintptr_t)p + off);
+#ifdef __x86_64__
+	__asm__ volatile("prefetchw %0" ::"m"(*(const char *)p));
+#else
+	__builtin_prefetch(p, 1);
+#endif
+}
+
+// Copies n <= 64 bytes. `wide` says that 64 bytes may be accessed at that side: our own memory.
+static inline void copy_upto64(
+	uint8_t *to, const uint8_t *from, uint32_t n, bool wide_to, bool wide_from)
+{
+#ifdef __AVX512BW__
+	__mmask64 mask = _bzhi_u64(~UINT64_C(0), n);
+	__m512i v = wide_from ? _mm512_loadu_si512(from) : _mm512_maskz_loadu_epi8(mask, from);
+
+	if (wide_to)
+		_mm512_storeu_si512(to, v);
+	else
+		_mm512_mask_storeu_epi8(to, mask, v);
+#else
+	// Two halves that overlap in the middle.
+	if (n >= 32) {
+		uint8_t a[32], b[32];
+		memcpy(a, from, 32);
+		memcpy(b, from + n - 32, 32);
+		memcpy(to, a, 32);
+		memcpy(to + n - 32, b, 32);
+	} else if (n >= 16) {
+		uint8_t a[16], b[16];
+		memcpy(a, from, 16);
+		memcpy(b, from + n - 16, 16);
+		memcpy(to, a, 16);
+		memcpy(to + n - 16, b, 16);
+	} else if (n >= 8) {
+		uint64_t a, b;
+		memcpy(&a, from, 8);
+		memcpy(&b, from + n - 8, 8);
+		memcpy(to, &a, 8);
+		memcpy(to + n - 8, &b, 8);
+	} else {
+		for (uint32_t i = 0; i < n; i++)
+			to[i] = from[i];
+	}
+#endif
+}
+
+static inline void copy_body(uint8_t *to, const uint8_t *from, uint32_t n)
+{
+#ifdef __AVX512BW__
+	while (n >= 256) {
+		__m512i a = _mm512_loadu_si512(from);
+		__m512i b = _mm512_loadu_si512(from + 64);
+		__m512i c = _mm512_loadu_si512(from + 128);
+		__m512i d = _mm512_loadu_si512(from + 192);
+		_mm512_storeu_si512(to, a);
+		_mm512_storeu_si512(to + 64, b);
+		_mm512_storeu_si512(to + 128, c);
+		_mm512_storeu_si512(to + 192, d);
+		from += 256;
+		to += 256;
+		n -= 256;
+	}
+	while (n > 64) {
+		_mm512_storeu_si512(to, _mm512_loadu_si512(from));
+		from += 64;
+		to += 64;
+		n -= 64;
+	}
+	copy_upto64(to, from, n, false, false);
+#else
+	memcpy(to, from, n);
+#endif
+}
+
+// Copies the head of a frame, n <= 64 bytes, into our own memory; returns its first 16 bytes (0 where
+// it is shorter) without reading them anew.
+static inline struct head16 head_copy(uint8_t *to, const uint8_t *from, uint32_t n)
+{
+#ifdef __AVX512BW__
+	__m512i v = _mm512_maskz_loadu_epi8(_bzhi_u64(~UINT64_C(0), n), from);
+
+	_mm512_storeu_si512(to, v);
+	return (struct head16){_mm512_castsi512_si128(v)};
+#else
+	copy_upto64(to, from, n, true, false);
+	return head16_load(to);
+#endif
+}
