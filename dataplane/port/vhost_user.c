@@ -22,12 +22,6 @@ static struct vhost_user *vhost_user(struct port *port)
 	return (struct vhost_user *)port;
 }
 
-void vhost_user_say(struct vhost_user *vu, int level, const char *text)
-{
-	if (vu->port.up.log)
-		vu->port.up.log(vu->port.up.ctx, &vu->port, level, text);
-}
-
 // --- Frames (worker) ---
 
 static struct vhost_ring *ring_of(struct port *port, unsigned i)

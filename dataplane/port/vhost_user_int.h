@@ -52,7 +52,11 @@ struct vhost_user {
 };
 
 // Logs for the port. Any of the three threads, lock held or not.
-void vhost_user_say(struct vhost_user *vu, int level, const char *text);
+static inline void vhost_user_say(struct vhost_user *vu, int level, const char *text)
+{
+	if (vu->port.up.log)
+		vu->port.up.log(vu->port.up.ctx, &vu->port, level, text);
+}
 
 // --- vhost_user_rings.c: under lock; event thread, or control while the port closes ---
 
