@@ -160,9 +160,9 @@ bash -c '
 
 info "no colours into a pipe; whole lines at any width"
 ctl port show | grep -q $'\e' && fail "colours in a pipe"
-script -qec "stty cols 80; $WEFTCTL -s $SOCKET port show" /dev/null >"$T/tty" </dev/null
+TERM=xterm script -qec "stty cols 80; $WEFTCTL -s $SOCKET port show" /dev/null >"$T/tty" </dev/null
 grep -q $'\e\[' "$T/tty" || fail "no colours on a terminal"
-NO_COLOR=1 script -qec "stty cols 80; $WEFTCTL -s $SOCKET port show" /dev/null >"$T/tty" </dev/null
+NO_COLOR=1 TERM=xterm script -qec "stty cols 80; $WEFTCTL -s $SOCKET port show" /dev/null >"$T/tty" </dev/null
 ! grep -q $'\e\[3' "$T/tty" || fail "colours despite NO_COLOR"
 while IFS= read -r line; do
 	line=${line%$'\r'}
