@@ -82,6 +82,15 @@ static int parse_options(int argc, char **argv, struct options *o)
 	return -1;
 }
 
+// libevent's own words, which would go to stderr bare.
+static void log_libevent(int severity, const char *text)
+{
+	log_msg(severity >= EVENT_LOG_ERR    ? LOG_ERR
+		: severity == EVENT_LOG_WARN ? LOG_WARNING
+					     : LOG_DEBUG,
+		"libevent", "%s", text);
+}
+
 static int complain(const char *text)
 {
 	fprintf(stderr, "weftd: %s\n", text);
@@ -169,6 +178,7 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	log_init(LOG_INFO);
+	event_set_log_callback(log_libevent);
 	signal(SIGPIPE, SIG_IGN);
 	if (config_load(o.config, &config, &err) < 0) {
 		config_error_text(&err, o.config, text, sizeof(text));

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <event2/listener.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +20,8 @@
 struct metrics {
 	struct daemon *daemon;
 	struct evhttp *http;
+	struct evconnlistener *listener; // of http, which owns it
+	struct event *rest;              // ends the pause after accept() failed
 };
 
 static void on_request(struct evhttp_request *req, void *ctx)
@@ -46,12 +49,40 @@ static void on_request(struct evhttp_request *req, void *ctx)
 	evbuffer_free(body);
 }
 
+// The one that serves: libevent calls back about its listener with a pointer of its own.
+static struct metrics *served;
+
+// Out of descriptors, most likely: a pause instead of a busy loop.
+static void on_accept_error(struct evconnlistener *l, void *http)
+{
+	const struct timeval pause = {0, 200000};
+
+	log_msg(LOG_WARNING, "metrics", "cannot accept a client: %s", strerror(errno));
+	evconnlistener_disable(l);
+	if (served && served->listener == l)
+		evtimer_add(served->rest, &pause);
+}
+
+static void on_rested(evutil_socket_t fd, short what, void *ctx)
+{
+	struct metrics *m = ctx;
+
+	if (m->listener)
+		evconnlistener_enable(m->listener);
+}
+
 struct metrics *metrics_new(struct daemon *d)
 {
 	struct metrics *m = calloc(1, sizeof(*m));
 
 	if (m)
-		m->daemon = d;
+		m->rest = evtimer_new(d->base, on_rested, m);
+	if (!m || !m->rest) {
+		free(m);
+		return NULL;
+	}
+	m->daemon = d;
+	served = m;
 	return m;
 }
 
@@ -61,6 +92,8 @@ void metrics_free(struct metrics *m)
 		return;
 	if (m->http)
 		evhttp_free(m->http);
+	event_free(m->rest);
+	served = NULL;
 	free(m);
 }
 
@@ -115,7 +148,8 @@ static int listen_on(const struct sockaddr_storage *addr, socklen_t len)
 }
 
 // An HTTP server on that address.
-static int http_new(struct metrics *m, const char *address, struct evhttp **out, struct error *err)
+static int http_new(struct metrics *m, const char *address, struct evhttp **out,
+	struct evconnlistener **listener, struct error *err)
 {
 	struct sockaddr_storage addr;
 	socklen_t len;
@@ -130,7 +164,9 @@ static int http_new(struct metrics *m, const char *address, struct evhttp **out,
 		return error_set(err, fd, "metrics.listen",
 			"metrics.listen: cannot listen on %s: %s", address, strerror(-fd));
 	struct evhttp *http = evhttp_new(m->daemon->base);
-	if (!http || evhttp_accept_socket(http, fd) < 0) {
+	struct evhttp_bound_socket *bound =
+		http ? evhttp_accept_socket_with_handle(http, fd) : NULL;
+	if (!bound) {
 		if (http)
 			evhttp_free(http);
 		close(fd);
@@ -141,16 +177,19 @@ static int http_new(struct metrics *m, const char *address, struct evhttp **out,
 	evhttp_set_max_body_size(http, 1024);
 	evhttp_set_timeout(http, 10);
 	evhttp_set_gencb(http, on_request, m);
+	*listener = evhttp_bound_socket_get_listener(bound);
+	evconnlistener_set_error_cb(*listener, on_accept_error);
 	*out = http;
 	return 0;
 }
 
 int metrics_listen(struct metrics *m, const char *address, struct error *err)
 {
+	struct evconnlistener *listener = NULL;
 	struct evhttp *http = NULL;
 
 	if (*address) {
-		int rc = http_new(m, address, &http, err);
+		int rc = http_new(m, address, &http, &listener, err);
 		if (rc < 0)
 			return rc;
 		log_msg(LOG_INFO, "", "metrics on http://%s/metrics", address);
@@ -158,5 +197,6 @@ int metrics_listen(struct metrics *m, const char *address, struct error *err)
 	if (m->http)
 		evhttp_free(m->http);
 	m->http = http;
+	m->listener = listener;
 	return 0;
 }

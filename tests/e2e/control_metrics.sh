@@ -48,6 +48,20 @@ for s in rude:
 assert get("/metrics")[0] == 200
 PY
 
+info "out of descriptors it rests, and goes on when there are some again"
+prlimit --pid "$WEFTD_PID" --nofile=$(($(find "/proc/$WEFTD_PID/fd" -mindepth 1 | wc -l) + 5)):
+in_ns sw python3 - <<'PY' || fail "descriptors"
+import socket, time
+crowd = []
+for _ in range(40):
+    crowd.append(socket.create_connection(("127.0.0.1", 9469)))
+time.sleep(0.1)
+PY
+wait_until 10 grep -q 'cannot accept a client: Too many open files' "$T/weftd.log"
+prlimit --pid "$WEFTD_PID" --nofile=4096:
+wait_until 10 in_ns sw python3 -c 'import urllib.request; urllib.request.urlopen("http://127.0.0.1:9469/metrics", timeout=5).read()'
+(($(grep -c 'cannot accept' "$T/weftd.log") < 15)) || fail "it did not rest"
+
 info "the address changes at run time; one that is taken is refused and changes nothing"
 ctl config set metrics listen 127.0.0.1:9470 >/dev/null
 in_ns sw python3 -c 'import urllib.request; urllib.request.urlopen("http://127.0.0.1:9470/metrics", timeout=10).read()' || fail "the new address"
