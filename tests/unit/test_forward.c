@@ -171,7 +171,9 @@ static void a_newcomer_among_many_is_learnt(void **state)
 	for (; where(r, 900) == FDB_NONE; bursts++)
 		send_quietly(r, 1, 900);
 	assert_in_range(bursts, 1, 100);
-	// In a small burst it is noticed at once.
+	// Where there was news all are looked at again; in a small burst they always are.
+	send_quietly(r, 1, 902);
+	assert_int_equal(where(r, 902), 2);
 	send_quietly(r, 100, 0);
 	rig_send(r, 2, 901, 0);
 	rig_pass(r);
@@ -372,6 +374,47 @@ static void a_frame_does_not_turn_back(void **state)
 	assert_int_equal(rig_dropped(r, 0, DROP_hairpin), 1);
 	for (unsigned i = 0; i < N_PORTS; i++)
 		assert_int_equal(rig_got(r, i), 0);
+}
+
+// Only what its frame reached alone may be remembered for the next burst.
+static void what_was_refused_last_is_refused_again(void **state)
+{
+	struct rig *r = *state;
+
+	rig_learn_all(r);
+	rig_send(r, 0, 9, 1); // 9 is on port 0 too
+	rig_pass(r);
+	rig_got(r, 1);
+	for (unsigned round = 0; round < 3; round++) {
+		rig_send(r, 0, 0, 1);
+		rig_send(r, 0, 0, 9);
+		rig_pass(r);
+		assert_int_equal(rig_got(r, 1), 1);
+		rig_send(r, 0, 0, 9);
+		rig_pass(r);
+		assert_int_equal(rig_got(r, 1), 0);
+	}
+	assert_int_equal(rig_dropped(r, 0, DROP_hairpin), 6);
+}
+
+// In a VLAN of two ports what is unknown reaches but one port; it does not live there for that.
+static void what_was_flooded_to_one_port_is_not_there(void **state)
+{
+	struct rig *r = *state;
+
+	r->vlan[2].access = r->vlan[3].access = r->vlan[4].access = 2;
+	rig_replan(r);
+	rig_learn_all(r);
+	rig_send(r, 0, 0, 9);
+	rig_pass(r);
+	assert_int_equal(rig_got(r, 1), 1);
+	rig_send(r, 0, 9, 0); // turns back, and teaches that 9 is here
+	rig_pass(r);
+	rig_send(r, 0, 0, 0); // turns back too: 0 is the last source again
+	rig_pass(r);
+	rig_send(r, 0, 0, 9);
+	rig_pass(r);
+	assert_int_equal(rig_got(r, 1), 0);
 }
 
 static void isolated_ports_do_not_meet(void **state)
@@ -631,6 +674,8 @@ int main(void)
 		TEST(policy_holds_for_whole_bursts_too),
 		TEST(link_local_groups_end_here),
 		TEST(a_frame_does_not_turn_back),
+		TEST(what_was_refused_last_is_refused_again),
+		TEST(what_was_flooded_to_one_port_is_not_there),
 		TEST(isolated_ports_do_not_meet),
 		TEST(vlans_are_apart),
 		TEST(access_and_trunk),
