@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 240
+# timeout: 480
 # The main job as a new user meets it: two guests and a host behind a NIC, shown by quickstart.
 . "$(dirname "$0")/../lib/weft.sh"
 . "$(dirname "$0")/../lib/vm.sh"
