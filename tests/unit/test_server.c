@@ -384,7 +384,7 @@ static bool left(unsigned n)
 
 static void silence_ends_unless_it_was_subscribed(void **state)
 {
-	server_set_patience(d.server, (struct timeval){0, 50000}, (struct timeval){30, 0});
+	server_set_patience(d.server, (struct timeval){0, 500000}, (struct timeval){30, 0});
 	int silent = dial(), subscribed = dial(), half = dial();
 	bool closed;
 
@@ -405,7 +405,7 @@ static void silence_ends_unless_it_was_subscribed(void **state)
 static void a_client_that_reads_nothing_is_disconnected(void **state)
 {
 	static const char text[] = "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"api.show\"}\n";
-	server_set_patience(d.server, (struct timeval){300, 0}, (struct timeval){0, 50000});
+	server_set_patience(d.server, (struct timeval){300, 0}, (struct timeval){1, 500000});
 	int fd = dial(), good = dial();
 
 	for (int i = 0; i < 60; i++)
