@@ -60,6 +60,23 @@ static void pace_take(struct gen *g, struct pace *p, const uint32_t *given)
 		p->sent[i] += given[i] - g->guest[i].budget;
 }
 
+// A slice of the measured time is over: notes the rate in it.
+static void end_slice(struct gen *g, uint64_t now)
+{
+	uint64_t frames = 0;
+	double seconds;
+
+	if (now - g->slice_start < g->slice_ticks)
+		return;
+	seconds = (double)(now - g->slice_start) / g->ticks_hz;
+	for (unsigned i = 0; i < g->n; i++)
+		frames += g->guest[i].st.rx_frames;
+	if (g->n_slices < GEN_SLICES)
+		g->slice[g->n_slices++] = (double)(frames - g->slice_frames) / seconds / 1e6;
+	g->slice_start = now;
+	g->slice_frames = frames;
+}
+
 // Bulk data is sent like TCP does: so many frames may be on their way to the partner, and no more.
 // What got lost is forgiven once nothing has arrived for a while.
 static void open_window(struct gen *g, uint64_t *forgiven, uint64_t *last_rx, uint64_t *since)
@@ -85,7 +102,7 @@ static void open_window(struct gen *g, uint64_t *forgiven, uint64_t *last_rx, ui
 
 static void run_window(struct gen *g, double seconds)
 {
-	uint64_t end = clock_ticks() + (uint64_t)(seconds * g->ticks_hz);
+	uint64_t now = clock_ticks(), end = now + (uint64_t)(seconds * g->ticks_hz);
 	uint64_t forgiven[GEN_GUESTS_MAX] = {0}, last_rx[GEN_GUESTS_MAX] = {0};
 	uint64_t since[GEN_GUESTS_MAX] = {0};
 
@@ -97,24 +114,9 @@ static void run_window(struct gen *g, double seconds)
 	do {
 		open_window(g, forgiven, last_rx, since);
 		gen_pass(g);
-	} while (clock_ticks() < end && !g->broken);
-}
-
-// A slice of the measured time is over: notes the rate in it.
-static void end_slice(struct gen *g, uint64_t now)
-{
-	uint64_t frames = 0;
-	double seconds;
-
-	if (now - g->slice_start < g->slice_ticks)
-		return;
-	seconds = (double)(now - g->slice_start) / g->ticks_hz;
-	for (unsigned i = 0; i < g->n; i++)
-		frames += g->guest[i].st.rx_frames;
-	if (g->n_slices < GEN_SLICES)
-		g->slice[g->n_slices++] = (double)(frames - g->slice_frames) / seconds / 1e6;
-	g->slice_start = now;
-	g->slice_frames = frames;
+		now = clock_ticks();
+		end_slice(g, now);
+	} while (now < end && !g->broken);
 }
 
 static void run_flood(struct gen *g, double seconds)
