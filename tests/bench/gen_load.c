@@ -95,6 +95,7 @@ static void open_window(struct gen *g, uint64_t *forgiven, uint64_t *last_rx, ui
 		} else if ((double)(clock_ticks() - since[i]) > WINDOW_LOST_S * g->ticks_hz) {
 			forgiven[i] += away;
 			away = 0;
+			since[i] = clock_ticks();
 		}
 		w->budget = away < g->opt.window ? (uint32_t)(g->opt.window - away) : 0;
 	}
@@ -107,6 +108,7 @@ static void run_window(struct gen *g, double seconds)
 	uint64_t since[GEN_GUESTS_MAX] = {0};
 
 	for (unsigned i = 0; i < g->n; i++) {
+		since[i] = now;
 		if (g->guest[i].sends)
 			forgiven[i] =
 				g->guest[i].st.tx_frames - g->guest[g->guest[i].dst].st.rx_frames;
