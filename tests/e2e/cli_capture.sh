@@ -17,7 +17,6 @@ YAML
 weft_start
 wait_until 15 ping_ok a 10.99.0.2 56 3
 spawn "$T/ping.log" ip netns exec "$(ns a)" ping -n -q -i 0.02 10.99.0.2
-pinger=$PID
 
 # frames FILE [FILTER]: how many tcpdump finds in it.
 frames() { tcpdump -nr "$@" 2>/dev/null | wc -l; }
