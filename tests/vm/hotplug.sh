@@ -28,7 +28,7 @@ for n in 1 2 3; do
 	vm_qmp vm1 object-add "{\"qom-type\": \"memory-backend-memfd\", \"id\": \"m$n\", \"size\": 134217728, \"share\": true}" >/dev/null
 	vm_qmp vm1 device_add "{\"driver\": \"pc-dimm\", \"id\": \"d$n\", \"memdev\": \"m$n\"}" >/dev/null
 	eventually ".[0].details.memory | length == $((before + n))" port show vm1
-	vm_ping vm1 10.0.0.2 1000 5 || fail "no ping after memory was plugged in"
+	wait_until 10 vm_ping vm1 10.0.0.2 1000 1 || fail "no ping after memory was plugged in"
 	# Used by the guest, frames come out of it too.
 	vm_exec vm1 'for b in /sys/devices/system/memory/memory*/state; do grep -q offline $b && echo online >$b; done; true'
 done

@@ -52,7 +52,8 @@ for n in 1 3 2 4 1 4; do
 	enabled vm1 $n
 	vm_exec vm2 "ethtool -L eth0 combined $((5 - n))"
 	enabled vm2 $((5 - n))
-	vm_ping vm1 10.0.0.2 56 5 || fail "no ping with $n queues"
+	# Beside TCP at full speed a ping may meet a full ring: one that gets through is enough.
+	wait_until 10 vm_ping vm1 10.0.0.2 56 1 || fail "no ping with $n queues"
 done
 wait_until 40 vm_exec vm1 'test -e /run/over'
 vm_exec vm1 'cat /run/iperf.json' >"$T/iperf.json"
