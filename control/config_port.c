@@ -85,7 +85,7 @@ static int convert_vhost(const struct convert *v, struct port_config *p)
 		return rc;
 	snprintf(p->socket, sizeof(p->socket), "%s", c->socket);
 	p->client = c->mode == MODE_CLIENT;
-	p->features_off = c->features_off;
+	p->features_off = c->features ? c->features->off : 0;
 	if (c->socket_mode && value_mode(c->socket_mode, &p->socket_mode) < 0)
 		return wrong(v, "socket-mode",
 			"octal permissions are expected, such as 0660, not '%.20s'",
@@ -131,7 +131,7 @@ static int check_keys_of_type(const struct convert *v)
 		{"mode", c->mode},
 		{"device", c->device},
 		{"queues", c->queues},
-		{"features-off", c->features_off},
+		{"features", c->features},
 		{"socket-owner", c->socket_owner},
 		{"socket-mode", c->socket_mode},
 		{"share", c->share},

@@ -30,7 +30,8 @@ static const cyaml_strval_t xdp_names[] = {{"auto", XDP_AUTO}, {"zerocopy", XDP_
 static const cyaml_strval_t level_names[] = {{"error", LOG_ERR + 1}, {"warning", LOG_WARNING + 1},
 	{"notice", LOG_NOTICE + 1}, {"info", LOG_INFO + 1}, {"debug", LOG_DEBUG + 1}};
 
-// Bits of virtio 1.2, 5.1.3 and 6; the USO ones are newer than some kernels' headers.
+// Bits of virtio 1.2, 5.1.3 and 6, all that vhost_features_all offers; the numbers are of those
+// that some kernels' headers lack.
 static const cyaml_strval_t feature_names[] = {
 	{"csum", 1LL << VIRTIO_NET_F_CSUM},
 	{"guest_csum", 1LL << VIRTIO_NET_F_GUEST_CSUM},
@@ -42,12 +43,16 @@ static const cyaml_strval_t feature_names[] = {
 	{"host_tso6", 1LL << VIRTIO_NET_F_HOST_TSO6},
 	{"host_ecn", 1LL << VIRTIO_NET_F_HOST_ECN},
 	{"mrg_rxbuf", 1LL << VIRTIO_NET_F_MRG_RXBUF},
-	{"status", 1LL << VIRTIO_NET_F_STATUS},
 	{"ctrl_vq", 1LL << VIRTIO_NET_F_CTRL_VQ},
+	{"ctrl_rx", 1LL << VIRTIO_NET_F_CTRL_RX},
 	{"guest_announce", 1LL << VIRTIO_NET_F_GUEST_ANNOUNCE},
 	{"mq", 1LL << VIRTIO_NET_F_MQ},
+	{"log_all", 1LL << 26},
+	{"any_layout", 1LL << 27},
 	{"indirect_desc", 1LL << VIRTIO_RING_F_INDIRECT_DESC},
 	{"event_idx", 1LL << VIRTIO_RING_F_EVENT_IDX},
+	{"version_1", 1LL << 32},
+	{"in_order", 1LL << 35},
 	{"guest_uso4", 1LL << 54},
 	{"guest_uso6", 1LL << 55},
 	{"host_uso", 1LL << 56},
@@ -94,6 +99,11 @@ static const cyaml_schema_field_t policy_fields[] = {
 	TEXT("rate", struct conf_policy, rate), TEXT("rate-pps", struct conf_policy, rate_pps),
 	TEXT("storm", struct conf_policy, storm), CYAML_FIELD_END};
 
+static const cyaml_schema_field_t features_fields[] = {
+	CYAML_FIELD_FLAGS("off", CYAML_FLAG_OPTIONAL, struct conf_features, off, feature_names,
+		CYAML_ARRAY_LEN(feature_names)),
+	CYAML_FIELD_END};
+
 static const cyaml_schema_field_t port_fields[] = {
 	NEED_TEXT("name", struct conf_port, name),
 	NEED_TEXT("type", struct conf_port, type),
@@ -105,8 +115,7 @@ static const cyaml_schema_field_t port_fields[] = {
 	GROUP("vlan", struct conf_port, vlan, vlan_fields),
 	GROUP("policy", struct conf_port, policy, policy_fields),
 	LIST("workers", struct conf_port, workers, n_workers, &number_schema, PORT_QUEUES_MAX),
-	CYAML_FIELD_FLAGS("features-off", CYAML_FLAG_OPTIONAL, struct conf_port, features_off,
-		feature_names, CYAML_ARRAY_LEN(feature_names)),
+	GROUP("features", struct conf_port, features, features_fields),
 	TEXT("socket-owner", struct conf_port, socket_owner),
 	TEXT("socket-mode", struct conf_port, socket_mode),
 	CHOICE("share", struct conf_port, share, share_names),
@@ -177,7 +186,8 @@ const struct conf_key conf_keys[] = {
 	{"ports.policy.rate-pps", NULL, "frames a second from the port", "100k"},
 	{"ports.policy.storm", NULL, "flooded frames a second from the port", "1k"},
 	{"ports.workers", NULL, "worker of each receive queue; default: spread evenly", "[0, 1]", 0, WORKERS_MAX - 1},
-	{"ports.features-off", "vhost-user", "virtio features not to offer to the guest", "[mrg_rxbuf]"},
+	{"ports.features", "vhost-user", "virtio features of the guest; default: all there are", NULL},
+	{"ports.features.off", "vhost-user", "those not to offer", "[mrg_rxbuf]"},
 	{"ports.socket-owner", "vhost-user", "USER:GROUP that owns a server's socket", "libvirt-qemu:kvm"},
 	{"ports.socket-mode", "vhost-user", "permissions of a server's socket; default 0660", "0660"},
 	{"ports.share", "af-xdp", "exclusive (default), or host: the host keeps its own traffic", "exclusive"},

@@ -48,6 +48,10 @@ struct conf_policy {
 	char *rate, *rate_pps, *storm;
 };
 
+struct conf_features {
+	uint64_t off;
+};
+
 enum conf_mode { MODE_ABSENT, MODE_SERVER, MODE_CLIENT };
 enum conf_share { SHARE_ABSENT, SHARE_EXCLUSIVE, SHARE_HOST };
 enum conf_xdp { XDP_ABSENT, XDP_AUTO, XDP_ZEROCOPY, XDP_COPY, XDP_GENERIC };
@@ -57,7 +61,7 @@ struct conf_port {
 	char *socket;
 	enum conf_mode mode;
 	uint32_t queues;
-	uint64_t features_off;
+	struct conf_features *features;
 	char *socket_owner, *socket_mode;
 	char *device;
 	enum conf_xdp xdp_mode;

@@ -2,6 +2,9 @@
 // Configurations: what they become, and that an error names its line, its key and the remedy.
 #include "control/config.h"
 
+#include "dataplane/port/vhost_features.h"
+
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,7 +48,7 @@ static void every_key_arrives(void **state)
 		"    policy: {macs: [52:54:00:00:00:01], ips: [192.0.2.1, 2001:db8::/64],\n"
 		"      isolated: yes, rate: 2.5G, rate-pps: 100k, storm: 1000}\n"
 		"    workers: [0]\n"
-		"    features-off: [mrg_rxbuf, csum]\n"
+		"    features: {off: [mrg_rxbuf, csum]}\n"
 		"    socket-owner: root:root\n"
 		"    socket-mode: 0600\n"
 		"  - {name: b, type: af-xdp, device: eth9, share: host, xdp-mode: copy, busy-poll: "
@@ -144,7 +147,7 @@ static const struct {
 	{VHOST("socket-mode: 0888"), 2, 45, "ports[0].socket-mode", "octal"},
 	{VHOST("mode: client, socket-mode: 0660"), 2, 59, "ports[0].socket-mode", "mode: server"},
 	{VHOST("socket-owner: no-such-user"), 2, 45, "ports[0].socket-owner", "no user"},
-	{VHOST("features-off: [mrg_rxbuff]"), 2, 60, "ports[0].features-off[0]",
+	{VHOST("features: {off: [mrg_rxbuff]}"), 2, 62, "ports[0].features.off[0]",
 		"did you mean 'mrg_rxbuf'"},
 	{VHOST("vlan: 10"), 2, 51, "ports[0].vlan", "a group of keys"},
 	{VHOST("vlan: {access: 4095}"), 2, 60, "ports[0].vlan.access", "1 to 4094"},
@@ -248,7 +251,7 @@ static void yaml_survives_a_round_trip(void **state)
 		"log: {level: info}\n"
 		"fdb: {static: [{mac: 52:54:00:00:00:01, port: a}]}\n" VHOST(
 			"vlan: {trunk: [1, 20-30], native: 5}, policy: {macs: [52:54:00:00:00:01], "
-			"isolated: true, rate: 1G}, socket-mode: '0600', features-off: [mq]"));
+			"isolated: true, rate: 1G}, socket-mode: '0600', features: {off: [mq]}"));
 	char *text = config_yaml(a->json);
 	struct config *b = good(text);
 
@@ -265,6 +268,28 @@ static void yaml_survives_a_round_trip(void **state)
 	free(text);
 	config_free(a);
 	config_free(b);
+}
+
+// All that is offered can be taken away by the name that is shown; the transport's own bit cannot.
+static void every_feature_can_be_masked(void **state)
+{
+	for (const int *bit = vhost_feature_bits; *bit >= 0; bit++) {
+		char text[200], name[32];
+		struct config_error err;
+		struct config *c;
+
+		snprintf(name, sizeof(name), "%s", vhost_feature_name((unsigned)*bit));
+		for (char *p = name; *p; p++)
+			*p = (char)tolower((unsigned char)*p);
+		snprintf(text, sizeof(text), VHOST("features: {off: [%s]}"), name);
+		if (*bit == VHOST_USER_F_PROTOCOL_FEATURES_BIT) {
+			assert_true(config_parse(text, strlen(text), &c, &err) < 0);
+			continue;
+		}
+		c = good(text);
+		assert_int_equal(c->ports[0].sw.port.features_off, FEATURE(*bit));
+		config_free(c);
+	}
 }
 
 static void a_port_takes_words_or_numbers(void **state)
@@ -366,6 +391,7 @@ int main(void)
 		cmocka_unit_test(broken_text_is_refused),
 		cmocka_unit_test(aliases_do_not_multiply),
 		cmocka_unit_test(yaml_survives_a_round_trip),
+		cmocka_unit_test(every_feature_can_be_masked),
 		cmocka_unit_test(a_port_takes_words_or_numbers),
 		cmocka_unit_test(files_are_replaced_whole),
 		cmocka_unit_test(unreadable_files_say_why),
