@@ -2,6 +2,7 @@
 // weftctl fdb: the addresses the switch knows.
 #include "cli/command.h"
 #include "cli/output.h"
+#include "cli/table.h"
 
 #include <stdio.h>
 

@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "cli/describe_text.h"
 #include "cli/output.h"
+#include "cli/table.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,13 +17,56 @@ static const char *state_colour(const json_t *port)
 	return strcmp(state, "down") == 0 ? WARN : BAD;
 }
 
+static bool is_fine(const json_t *port)
+{
+	return strcmp(get_text(port, "state"), "up") == 0 &&
+	       !json_is_true(json_object_get(port, "pending"));
+}
+
+// Why the port is in its state, in short: port show PORT lists the features of a guest.
+static void why_text(const json_t *port, char *buf, size_t size)
+{
+	snprintf(buf, size, "%s", get_text(port, "why"));
+	if (is_fine(port))
+		buf[strcspn(buf, ":")] = 0;
+}
+
+// Where the table has no room for it: why ports are not up, each reason once.
+static void list_reasons(const struct cli *cli, const json_t *list)
+{
+	char why[1000], other[1000], names[4096];
+	const json_t *p, *q;
+	unsigned n_said = 0;
+	size_t i, j;
+
+	json_array_foreach ((json_t *)list, i, p) {
+		why_text(p, why, sizeof(why));
+		*names = 0;
+		json_array_foreach ((json_t *)list, j, q) {
+			size_t n = strlen(names);
+			why_text(q, other, sizeof(other));
+			if (strcmp(why, other) != 0)
+				continue;
+			if (j < i)
+				break; // said already
+			snprintf(names + n, sizeof(names) - n, "%s%s", n ? ", " : "",
+				get_text(q, "name"));
+		}
+		if (j < json_array_size(list) || is_fine(p))
+			continue;
+		if (n_said++ == 0)
+			puts("");
+		paragraph(4, "%s%s%s: %s", paint(cli, STRONG), names, unpaint(cli), why);
+	}
+}
+
 static void list_ports(const struct cli *cli, const json_t *list)
 {
-	static const struct column columns[] = {{"PORT"}, {"TYPE"}, {"STATE"}, {"VLAN", COL_TRUNC},
-		{"MTU", COL_RIGHT}, {"RX", COL_RIGHT}, {"TX", COL_RIGHT}, {"DROPS", COL_RIGHT},
-		{"WHY", COL_TRUNC}};
+	static const struct column columns[] = {{"PORT"}, {"TYPE", COL_SPARE}, {"STATE"},
+		{"VLAN", COL_WRAP}, {"MTU", COL_RIGHT | COL_SPARE}, {"RX", COL_RIGHT},
+		{"TX", COL_RIGHT}, {"DROPS", COL_RIGHT}, {"WHY", COL_WRAP}};
 	struct table *t = table_new(cli, columns, 9);
-	char vlan[400], number[SHORT_NUMBER];
+	char text[1000], number[SHORT_NUMBER];
 	const json_t *p;
 	size_t i;
 
@@ -33,9 +77,10 @@ static void list_ports(const struct cli *cli, const json_t *list)
 		table_cell(t, 0, STRONG, "%s", get_text(p, "name"));
 		table_cell(t, 1, NULL, "%s", get_text(p, "type"));
 		table_cell(t, 2, state_colour(p), "%s", get_text(p, "state"));
-		vlan_text(json_object_get(p, "config"), vlan, sizeof(vlan));
-		table_cell(t, 3, NULL, "%s", vlan);
-		table_cell(t, 8, NULL, "%s", get_text(p, "why"));
+		vlan_text(json_object_get(p, "config"), text, sizeof(text));
+		table_cell(t, 3, NULL, "%s", text);
+		why_text(p, text, sizeof(text));
+		table_cell(t, 8, NULL, "%s", text);
 		if (!open)
 			continue;
 		table_cell(t, 4, NULL, "%d", (int)get_number(p, "mtu"));
@@ -45,7 +90,10 @@ static void list_ports(const struct cli *cli, const json_t *list)
 			t, 6, NULL, "%s", short_number((double)get_number(p, "tx_frames"), number));
 		table_cell(t, 7, drops ? WARN : NULL, "%s", short_number((double)drops, number));
 	}
+	bool is_narrow = table_hide_if_narrow(t, 8, 24);
 	table_print(t, "no ports yet; add one: weftctl help port add");
+	if (is_narrow)
+		list_reasons(cli, list);
 }
 
 static void show_counters(const struct cli *cli, const json_t *p)
@@ -108,12 +156,13 @@ static void show_one(struct cli *cli, const json_t *p)
 	const json_t *config = json_object_get(p, "config");
 	json_t *details = json_object_get(p, "details"), *v;
 	const char *key;
-	char vlan[400];
+	char vlan[400], why[1000];
 
 	printf("%s%s%s  %s  %s%s%s\n", paint(cli, STRONG), get_text(p, "name"), unpaint(cli),
 		get_text(p, "type"), paint(cli, state_colour(p)), get_text(p, "state"),
 		unpaint(cli));
-	field(cli, 0, "why", "%s", get_text(p, "why"));
+	why_text(p, why, sizeof(why));
+	field(cli, 0, "why", "%s", why);
 	vlan_text(config, vlan, sizeof(vlan));
 	field(cli, 0, "vlan", "%s", vlan);
 	json_object_foreach ((json_t *)config, key, v)

@@ -2,6 +2,7 @@
 // weftctl stats: counters, and drops with their reasons.
 #include "cli/command.h"
 #include "cli/output.h"
+#include "cli/table.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,6 +2,7 @@
 // weftctl vlan: which ports are in which VLAN.
 #include "cli/command.h"
 #include "cli/output.h"
+#include "cli/table.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,6 +2,7 @@
 // weftctl worker: the polling threads and the queues they own.
 #include "cli/command.h"
 #include "cli/output.h"
+#include "cli/table.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,8 +24,9 @@ static void queues_text(const json_t *list, char *buf, size_t size)
 static int show(struct cli *cli, const json_t *result, const json_t *params)
 {
 	static const struct column columns[] = {{"WORKER", COL_RIGHT}, {"CORE", COL_RIGHT},
-		{"STATE"}, {"BUSY", COL_RIGHT}, {"FRAMES", COL_RIGHT}, {"CYCLES/FRAME", COL_RIGHT},
-		{"SLEEPS", COL_RIGHT}, {"CPU", COL_RIGHT}, {"QUEUES", COL_WRAP}};
+		{"STATE"}, {"BUSY", COL_RIGHT}, {"FRAMES", COL_RIGHT},
+		{"CYCLES/FRAME", COL_RIGHT | COL_SPARE}, {"CPU", COL_RIGHT},
+		{"SLEEPS", COL_RIGHT | COL_SPARE}, {"QUEUES", COL_WRAP}};
 	struct table *t = table_new(cli, columns, 9);
 	char text[1000], number[SHORT_NUMBER];
 	const json_t *w;
@@ -46,8 +48,8 @@ static int show(struct cli *cli, const json_t *result, const json_t *params)
 		table_cell(t, 4, NULL, "%s", short_number((double)get_number(w, "frames"), number));
 		if (json_is_number(cycles))
 			table_cell(t, 5, NULL, "%.0f", json_number_value(cycles));
-		table_cell(t, 6, NULL, "%s", short_number((double)get_number(w, "sleeps"), number));
-		table_cell(t, 7, NULL, "%.1f s", (double)get_number(w, "cpu_ns") / 1e9);
+		table_cell(t, 6, NULL, "%.1f s", (double)get_number(w, "cpu_ns") / 1e9);
+		table_cell(t, 7, NULL, "%s", short_number((double)get_number(w, "sleeps"), number));
 		queues_text(json_object_get(w, "queues"), text, sizeof(text));
 		table_cell(t, 8, NULL, "%s", text);
 	}

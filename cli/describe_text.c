@@ -3,14 +3,15 @@
 #include "cli/describe_text.h"
 
 #include "cli/output.h"
+#include "cli/table.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define NAME_WIDTH  19
-#define COLUMNS_MAX 24
+#define NAME_WIDTH  23
+#define COLUMNS_MAX (TABLE_COLUMNS - 1)
 
 // Columns that text takes on the terminal: neither escape sequences nor continuation bytes.
 static size_t visible(const char *s, size_t len)
@@ -28,25 +29,16 @@ static size_t visible(const char *s, size_t len)
 	return n;
 }
 
-void field(const struct cli *cli, unsigned indent, const char *name, const char *fmt, ...)
+// Prints words from column `at` on; what does not fit goes on in column `left` of the next line.
+static void flow(const char *text, size_t at, size_t left)
 {
-	size_t width = isatty(STDOUT_FILENO) ? terminal_width() : 10000;
-	size_t left = 2 + indent + NAME_WIDTH, at;
-	char text[4096];
-	va_list ap;
+	size_t width = isatty(STDOUT_FILENO) ? terminal_width() : 10000, from = at;
 
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	printf("  %*s%s%-*s%s", (int)indent, "", paint(cli, FAINT), NAME_WIDTH - 1, name,
-		unpaint(cli));
-	putchar(' ');
-	at = left = strlen(name) >= NAME_WIDTH ? left - NAME_WIDTH + strlen(name) + 1 : left;
 	for (const char *p = text; *p;) {
 		size_t word = strcspn(p, " "), size = visible(p, word);
-		if (at > left && at + 1 + size > width) {
-			printf("\n%*s", (int)(2 + indent + NAME_WIDTH), "");
-			at = left = 2 + indent + NAME_WIDTH;
+		if (at > from && at + 1 + size > width) {
+			printf("\n%*s", (int)left, "");
+			at = from = left;
 		} else if (p != text) {
 			putchar(' ');
 			at++;
@@ -57,6 +49,31 @@ void field(const struct cli *cli, unsigned indent, const char *name, const char 
 		p += *p == ' ';
 	}
 	putchar('\n');
+}
+
+void field(const struct cli *cli, unsigned indent, const char *name, const char *fmt, ...)
+{
+	size_t left = 2 + indent + NAME_WIDTH, length = strlen(name);
+	char text[4096];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	printf("  %*s%s%-*s%s ", (int)indent, "", paint(cli, FAINT), NAME_WIDTH - 1, name,
+		unpaint(cli));
+	flow(text, length < NAME_WIDTH ? left : left - NAME_WIDTH + length + 1, left);
+}
+
+void paragraph(unsigned left, const char *fmt, ...)
+{
+	char text[4096];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	flow(text, 0, left);
 }
 
 static void scalar_text(const json_t *v, char *buf, size_t size)

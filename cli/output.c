@@ -1,105 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What people see: tables that fit the terminal, colours where they can be seen, short numbers.
+// What people see: colours where they can be seen, short numbers, JSON.
 #include "cli/output.h"
 
-#include <libsmartcols/libsmartcols.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-struct table {
-	const struct cli *cli;
-	struct libscols_table *scols;
-	struct libscols_line *row;
-	unsigned n_rows;
-};
-
-struct table *table_new(const struct cli *cli, const struct column *columns, unsigned n)
-{
-	struct table *t = calloc(1, sizeof(*t));
-
-	if (!t || !(t->scols = scols_new_table())) {
-		fputs("weftctl: out of memory\n", stderr);
-		exit(CLI_REFUSED);
-	}
-	t->cli = cli;
-	scols_table_enable_colors(t->scols, cli->colour);
-	// Into a pipe or a file everything goes in full.
-	if (!isatty(STDOUT_FILENO)) {
-		scols_table_set_termforce(t->scols, SCOLS_TERMFORCE_NEVER);
-		scols_table_set_termwidth(t->scols, 10000);
-	}
-	for (unsigned i = 0; i < n; i++) {
-		int flags = 0;
-		if (columns[i].flags & COL_RIGHT)
-			flags |= SCOLS_FL_RIGHT;
-		if (columns[i].flags & COL_TRUNC)
-			flags |= SCOLS_FL_TRUNC;
-		if (columns[i].flags & COL_WRAP)
-			flags |= SCOLS_FL_WRAP;
-		struct libscols_column *c =
-			scols_table_new_column(t->scols, columns[i].title, 1, flags);
-		if (c && cli->colour)
-			scols_cell_set_color(scols_column_get_header(c), STRONG);
-	}
-	return t;
-}
-
-void table_row(struct table *t)
-{
-	t->row = scols_table_new_line(t->scols, NULL);
-	t->n_rows++;
-}
-
-void table_cell(struct table *t, unsigned column, const char *colour, const char *fmt, ...)
-{
-	char text[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	scols_line_set_data(t->row, column, text);
-	if (colour && t->cli->colour)
-		scols_cell_set_color(scols_line_get_cell(t->row, column), colour);
-}
-
-void table_hide_titles(struct table *t)
-{
-	scols_table_enable_noheadings(t->scols, 1);
-}
-
-static void table_free(struct table *t)
-{
-	scols_unref_table(t->scols);
-	free(t);
-}
-
-void table_print(struct table *t, const char *none)
-{
-	if (t->n_rows)
-		scols_print_table(t->scols);
-	else
-		puts(none);
-	table_free(t);
-}
-
-void table_print_indented(struct table *t, unsigned indent)
-{
-	char *text = NULL, *save = NULL;
-
-	if (isatty(STDOUT_FILENO))
-		scols_table_set_termwidth(t->scols, terminal_width() - indent);
-	scols_table_set_termforce(t->scols, SCOLS_TERMFORCE_ALWAYS);
-	if (scols_print_table_to_string(t->scols, &text) == 0 && text)
-		for (char *p = strtok_r(text, "\n", &save); p; p = strtok_r(NULL, "\n", &save))
-			printf("%*s%s\n", (int)indent, "", p);
-	free(text);
-	table_free(t);
-}
 
 const char *paint(const struct cli *cli, const char *colour)
 {

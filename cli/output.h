@@ -1,30 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What people see: tables that fit the terminal, colours where they can be seen, short numbers.
+// What people see: colours where they can be seen, short numbers, JSON.
 #pragma once
 
 #include "cli/command.h"
 
 #include <stdint.h>
-
-enum { COL_RIGHT = 1, COL_TRUNC = 2, COL_WRAP = 4 };
-
-struct column {
-	const char *title;
-	unsigned flags;
-};
-
-struct table;
-
-struct table *table_new(const struct cli *cli, const struct column *columns, unsigned n);
-void table_row(struct table *t);
-// Sets a cell of the last row. `colour` is one of the words below, or NULL.
-__attribute__((format(printf, 4, 5))) void table_cell(
-	struct table *t, unsigned column, const char *colour, const char *fmt, ...);
-void table_hide_titles(struct table *t);
-// Prints and frees; without a row it prints `none`.
-void table_print(struct table *t, const char *none);
-// The same, each line indented.
-void table_print_indented(struct table *t, unsigned indent);
 
 #define GOOD   "green"
 #define BAD    "red"

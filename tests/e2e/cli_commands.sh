@@ -158,13 +158,31 @@ bash -c '
 	_weftctl
 	[[ ${COMPREPLY[*]} == vm1 ]]' _ "$WEFT_ROOT" "$WEFTCTL" "$SOCKET" || fail "bash completion"
 
-info "no colours into a pipe; whole lines at any width"
+info "no colours into a pipe, and with NO_COLOR"
+# screen COLUMNS WORD...: what a terminal of that width shows.
+screen() {
+	TERM=xterm script -qec "stty cols $1; exec $WEFTCTL -s $SOCKET ${*:2}" /dev/null </dev/null | tr -d '\r'
+}
 ctl port show | grep -q $'\e' && fail "colours in a pipe"
-TERM=xterm script -qec "stty cols 80; $WEFTCTL -s $SOCKET port show" /dev/null >"$T/tty" </dev/null
-grep -q $'\e\[' "$T/tty" || fail "no colours on a terminal"
-NO_COLOR=1 TERM=xterm script -qec "stty cols 80; $WEFTCTL -s $SOCKET port show" /dev/null >"$T/tty" </dev/null
-! grep -q $'\e\[3' "$T/tty" || fail "colours despite NO_COLOR"
-while IFS= read -r line; do
-	line=${line%$'\r'}
-	((${#line} <= 80)) || fail "${#line} columns on a terminal of 80: $line"
-done <"$T/tty"
+[[ $(screen 80 port show) == *$'\e['* ]] || fail "no colours on a terminal"
+[[ $(NO_COLOR=1 screen 80 port show) != *$'\e['* ]] || fail "colours despite NO_COLOR"
+TERM=dumb ctl port show | grep -q $'\e' && fail "colours on a dumb terminal"
+[[ $("$WEFTCTL" -s "$SOCKET" port show nosuch 2>&1) != *$'\e'* ]] || fail "colours in an error into a pipe"
+
+info "tables fit terminals; what matters is never cut apart"
+status 0 port add webserver-production-01 type vhost-user socket "$T/web.sock" vlan trunk 10,20-30,100-200,300,400,500,600 native 1
+for columns in 72 80 100 200; do
+	for command in 'port show' 'port show vm1' 'port show host' 'fdb show' 'vlan show' 'stats show' 'stats reasons' 'worker show'; do
+		# shellcheck disable=SC2086
+		NO_COLOR=1 screen "$columns" $command >"$T/tty"
+		while IFS= read -r line; do
+			((${#line} <= columns)) || fail "$command: ${#line} columns on a terminal of $columns: $line"
+		done <"$T/tty"
+		[[ $command != 'port show' ]] || cp "$T/tty" "$T/ports"
+	done
+	grep -qE '^webserver-production-01 .*down +trunk 10,' "$T/ports" || fail "at $columns columns: $(<"$T/ports")"
+	grep -qE '^vm1 .* down +access 10 .* 0 +0 +0' "$T/ports" || fail "at $columns columns: $(<"$T/ports")"
+	tr -s ' \n' ' ' <"$T/ports" | grep -q 'nosuch0: there is no device nosuch0' || fail "why at $columns columns: $(<"$T/ports")"
+	[[ $(tr -d ' \n' <"$T/ports") == *400,* ]] || fail "VLANs at $columns columns: $(<"$T/ports")"
+done
+[[ $(ctl port show | grep -c .) == $(($(ctl -j port show | jq length) + 1)) ]] || fail "a port is not one line in a pipe"
