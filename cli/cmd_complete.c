@@ -50,17 +50,37 @@ static void offer_value(struct cli *cli, enum arg_kind kind, json_t *list)
 	}
 }
 
-static void offer_schema(
-	struct cli *cli, const struct command *c, int argc, char **argv, json_t *list)
+// The type of a port that there is: a new string, or NULL.
+static json_t *type_of(struct cli *cli, const char *port)
 {
-	json_t *owner, *error;
+	json_t *result, *error, *type = NULL;
+
+	if (cli_try(cli, "port.show", json_pack("{s:s}", "name", port), &result, &error) == CLI_OK)
+		type = json_incref(json_object_get(json_array_get(result, 0), "type"));
+	json_decref(result);
+	json_decref(error);
+	return type;
+}
+
+// The words after the positional ones, of which `port` is the first.
+static void offer_schema(struct cli *cli, const struct command *c, const char *port, int argc,
+	char **argv, json_t *list)
+{
+	json_t *owner, *error, *type = NULL;
 
 	if (!cli->connection || cli_try(cli, "api.show", NULL, &owner, &error) != CLI_OK)
 		return;
 	const json_t *keys = json_object_get(json_object_get(owner, "configuration"), "keys");
 	if (*c->keys)
 		keys = json_object_get(json_object_get(keys, c->keys), "keys");
-	words_next(keys, argc, argv, list);
+	if (port)
+		type = type_of(cli, port);
+	json_t *left = json_copy((json_t *)keys);
+	for (const struct arg *a = c->args; a && a->name; a++)
+		json_object_del(left, a->name);
+	words_next(left, json_string_value(type), argc, argv, list);
+	json_decref(left);
+	json_decref(type);
 	json_decref(owner);
 }
 
@@ -78,7 +98,7 @@ static void offer_args(
 			return;
 		}
 	if (c->keys) {
-		offer_schema(cli, c, argc - i, argv + i, list);
+		offer_schema(cli, c, i ? argv[0] : NULL, argc - i, argv + i, list);
 		return;
 	}
 	for (const struct arg *b = a; b && b->name; b++)

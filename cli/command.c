@@ -318,8 +318,9 @@ static int dispatch(struct cli *cli, int argc, char **argv)
 		return verb && has_verb ? unknown_verb(noun, verb) : unknown_noun(noun);
 	skip = 1 + (cli->command->verb && has_verb);
 	if (cli->command->run)
-		return argc > skip && is_help(argv[skip]) ? command_help(noun, NULL)
-							  : run(cli, argc - skip, argv + skip);
+		return argc > skip && cli->command->help && is_help(argv[skip])
+			       ? command_help(noun, NULL)
+			       : run(cli, argc - skip, argv + skip);
 	for (int i = skip; i < argc; i++) {
 		int words = global_option(cli, argc, argv, i);
 		if (is_help(argv[i]))

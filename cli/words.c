@@ -6,6 +6,7 @@
 #include "common/suggest.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -263,7 +264,44 @@ static void offer_values(const json_t *key, json_t *list)
 	}
 }
 
-void words_next(const json_t *keys, int argc, char **argv, json_t *list)
+// Words of a text with blanks between them: is this one of them?
+static bool has_word(const char *words, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *p = words; (p = strstr(p, word)); p += n)
+		if ((p == words || p[-1] == ' ') && (p[n] == ' ' || p[n] == 0))
+			return true;
+	return false;
+}
+
+static const char *types_of(const json_t *key)
+{
+	return json_string_value(json_object_get(key, "types"));
+}
+
+// The types of ports are those that keys are for.
+static void offer_types(const json_t *keys, json_t *list)
+{
+	char said[400] = "", copy[200], *save;
+	const char *name;
+	json_t *v;
+
+	json_object_foreach ((json_t *)keys, name, v) {
+		if (!types_of(v))
+			continue;
+		snprintf(copy, sizeof(copy), "%s", types_of(v));
+		for (char *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+			size_t n = strlen(said);
+			if (has_word(said, w))
+				continue;
+			snprintf(said + n, sizeof(said) - n, " %s", w);
+			json_array_append_new(list, json_string(w));
+		}
+	}
+}
+
+void words_next(const json_t *keys, const char *type, int argc, char **argv, json_t *list)
 {
 	json_t *scratch = json_object();
 	struct nest n = {.keys = {keys}, .objects = {scratch}, .depth = 1};
@@ -282,15 +320,20 @@ void words_next(const json_t *keys, int argc, char **argv, json_t *list)
 			continue;
 		}
 		if (i + 1 == argc) {
-			offer_values(key, list);
+			if (strcmp(argv[i], "type") == 0)
+				offer_types(keys, list);
+			else
+				offer_values(key, list);
 			goto out;
 		}
 		json_object_set_new(n.objects[n.depth - 1], argv[i], json_true());
-		i++;
+		if (strcmp(argv[i++], "type") == 0)
+			type = argv[i];
 	}
 	for (unsigned d = from; d < n.depth; d++)
 		json_object_foreach ((json_t *)n.keys[d], name, v)
-			if (!json_object_get(n.objects[d], name))
+			if (!json_object_get(n.objects[d], name) &&
+				(!type || !types_of(v) || has_word(types_of(v), type)))
 				json_array_append_new(list, json_string(name));
 out:
 	json_decref(scratch);

@@ -11,5 +11,6 @@ int words_parse(struct cli *cli, const struct command *c, int argc, char **argv,
 // The keys of the configuration below "ports" or "" as weftd describes them; borrowed from *owner.
 int words_schema(struct cli *cli, const char *under, json_t **owner, const json_t **keys);
 
-// Which keys may come next after these words, for completion: adds strings to `list`.
-void words_next(const json_t *keys, int argc, char **argv, json_t *list);
+// Which words may come next after these, for completion: adds strings to `list`. Of ports' keys those
+// that the port's type has; NULL: all, until the words say "type T".
+void words_next(const json_t *keys, const char *type, int argc, char **argv, json_t *list);

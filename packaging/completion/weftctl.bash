@@ -2,22 +2,20 @@
 # shellcheck shell=bash
 # bash completion of weftctl: weftctl itself says what may come next, from the running switch.
 _weftctl() {
-	local words cur
-	# MAC addresses have colons, at which bash would cut words apart.
-	if declare -F _get_comp_words_by_ref >/dev/null; then
-		_get_comp_words_by_ref -n : -w words -c cur
-		words=("${words[@]:1:COMP_CWORD}")
-	else
-		words=("${COMP_WORDS[@]:1:COMP_CWORD}")
-		cur=${COMP_WORDS[COMP_CWORD]}
-	fi
-	if ((${#words[@]} > 1)) && [[ ${words[-2]} == -w || ${words[-2]} == check ]]; then
+	local line=${COMP_LINE:0:COMP_POINT} cur
+	local -a words
+	read -ra words <<<"$line"
+	[[ $line != *[[:space:]] ]] || words+=("")
+	cur=${words[-1]}
+	if [[ ${words[-2]} =~ ^(-w|-s|--socket|check|socket)$ ]]; then
+		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 	fi
-	mapfile -t COMPREPLY < <("${COMP_WORDS[0]}" __complete "${words[@]}" 2>/dev/null)
-	if declare -F __ltrim_colon_completions >/dev/null; then
-		__ltrim_colon_completions "$cur"
+	mapfile -t COMPREPLY < <("${words[0]/#\~/$HOME}" __complete "${words[@]:1}" 2>/dev/null)
+	# bash cuts words at colons, as in addresses, and wants what follows the last one.
+	if [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then
+		COMPREPLY=("${COMPREPLY[@]#"${cur%"${cur##*:}"}"}")
 	fi
 }
 complete -F _weftctl weftctl

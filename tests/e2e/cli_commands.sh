@@ -152,12 +152,6 @@ info "completion knows what is live"
 [[ $(ctl __complete port set vm1 vlan a) == access ]] || fail "completion of a key"
 [[ $(ctl __complete vlan show 1 | tr '\n' ' ') == '1 10 ' ]] || fail "completion of a VLAN"
 [[ $(ctl __complete po) == port ]] || fail "completion of a noun"
-bash -c '
-	. "$1/packaging/completion/weftctl.bash"
-	COMP_WORDS=("$2" -s "$3" port show v) COMP_CWORD=5
-	_weftctl
-	[[ ${COMPREPLY[*]} == vm1 ]]' _ "$WEFT_ROOT" "$WEFTCTL" "$SOCKET" || fail "bash completion"
-
 info "no colours into a pipe, and with NO_COLOR"
 # screen COLUMNS WORD...: what a terminal of that width shows.
 screen() {
