@@ -5,7 +5,6 @@
 #include "control/capture.h"
 #include "control/client.h"
 #include "control/daemon.h"
-#include "control/events.h"
 
 #include <errno.h>
 #include <string.h>
@@ -30,9 +29,9 @@ static int start(struct api_call *call)
 		return api_fail(call, API_E_PARAMS, "dir",
 			"dir: one of rx, tx, both is expected, not '%.20s'", dir);
 	// What the switch said of an earlier port of this name must not end this capture.
-	events_drain_all(call->daemon);
-	int rc = capture_new(call->daemon, c, port, dirs, api_number(call, "snaplen"), &c->capture,
-		&call->error);
+	events_drain_all(&call->daemon->events);
+	int rc = capture_new(call->daemon->sw, call->daemon->base, c, port, dirs,
+		api_number(call, "snaplen"), &c->capture, &call->error);
 	if (rc < 0)
 		return api_fail_rc(call, rc);
 	client_set_patience(c);

@@ -3,6 +3,7 @@
 #include "control/api.h"
 
 #include "control/daemon.h"
+#include "control/now.h"
 
 #include <unistd.h>
 
@@ -10,7 +11,7 @@
 
 static int show(struct api_call *call)
 {
-	uint64_t up = daemon_now_ns() - call->daemon->start_ns;
+	uint64_t up = now_ns() - call->daemon->start_ns;
 
 	call->result = json_pack("{s:s, s:i, s:i, s:I}", "version", WEFT_VERSION, "api",
 		API_VERSION, "pid", (int)getpid(), "uptime", (json_int_t)(up / 1000000000));

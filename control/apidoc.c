@@ -4,6 +4,7 @@
 #include "control/client.h"
 #include "control/config_schema.h"
 #include "control/events.h"
+#include "control/server.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -46,7 +47,7 @@ static void print_limits(void)
 	       "then the one that\n"
 	       "leaves the most goes. Requests are answered in their order.\n\n",
 		CLIENT_LINE_MAX, CLIENT_OUT_HIGH, CLIENT_STUCK_S, CLIENT_IDLE_S, CLIENT_GARBAGE,
-		SERVER_CLIENTS_MAX, SERVER_OUT_MAX);
+		SERVER_CLIENTS_MAX, CLIENTS_OUT_MAX);
 }
 
 static void print_errors(void)

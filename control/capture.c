@@ -4,10 +4,9 @@
 #include "control/capture.h"
 
 #include "control/client.h"
-#include "control/daemon.h"
-#include "control/rpc.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +16,7 @@
 #define SNAPLEN_MAX   65535
 
 struct capture {
-	struct daemon *daemon;
+	struct sw *sw;
 	struct client *client;
 	char port[PORT_NAME_MAX];
 	bool is_ended; // the port is gone, and with it what was captured
@@ -58,9 +57,9 @@ static void each(void *ctx, const struct capture_frame *f)
 
 static void send_frames(struct capture *cap, uint64_t lost)
 {
-	client_send(cap->client, rpc_notification("capture.frames",
-					 json_pack("{s:s, s:o, s:I}", "port", cap->port, "frames",
-						 cap->frames, "lost", (json_int_t)lost)));
+	client_notify(cap->client, "capture.frames",
+		json_pack("{s:s, s:o, s:I}", "port", cap->port, "frames", cap->frames, "lost",
+			(json_int_t)lost));
 	cap->lost = lost;
 	cap->frames = NULL;
 }
@@ -71,9 +70,9 @@ void capture_end(struct capture *cap, const char *port)
 		return;
 	cap->is_ended = true;
 	evtimer_del(cap->timer);
-	client_send(cap->client,
-		rpc_notification("capture.end", json_pack("{s:s, s:s}", "port", cap->port, "why",
-							"the port was removed or replaced")));
+	client_notify(cap->client, "capture.end",
+		json_pack("{s:s, s:s}", "port", cap->port, "why",
+			"the port was removed or replaced"));
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
@@ -83,12 +82,10 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 	uint32_t n;
 
 	do {
-		if (client_unread(cap->client) > UNREAD_MAX ||
-			*server_out_bytes(cap->client->server) > SERVER_OUT_MAX)
+		if (!client_has_room(cap->client, UNREAD_MAX))
 			return;
 		cap->frames = json_array();
-		n = switch_capture_read(
-			cap->daemon->sw, cap->port, FRAMES_A_TURN, each, cap, &lost);
+		n = switch_capture_read(cap->sw, cap->port, FRAMES_A_TURN, each, cap, &lost);
 		if (n || lost != cap->lost)
 			send_frames(cap, lost);
 		json_decref(cap->frames);
@@ -96,23 +93,23 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 	} while (n == FRAMES_A_TURN);
 }
 
-int capture_new(struct daemon *d, struct client *c, const char *port, unsigned dirs,
-	uint32_t snaplen, struct capture **out, struct error *err)
+int capture_new(struct sw *sw, struct event_base *base, struct client *c, const char *port,
+	unsigned dirs, uint32_t snaplen, struct capture **out, struct error *err)
 {
 	const struct timeval period = {0, PERIOD_US};
 	struct capture *cap = calloc(1, sizeof(*cap));
 	int rc;
 
 	if (cap)
-		cap->timer = event_new(d->base, -1, EV_PERSIST, on_timer, cap);
+		cap->timer = event_new(base, -1, EV_PERSIST, on_timer, cap);
 	if (!cap || !cap->timer) {
 		free(cap);
 		return error_set(err, -ENOMEM, "", "out of memory");
 	}
-	cap->daemon = d;
+	cap->sw = sw;
 	cap->client = c;
 	snprintf(cap->port, sizeof(cap->port), "%s", port);
-	rc = switch_capture_start(d->sw, port, dirs, snaplen ? snaplen : SNAPLEN_MAX, err);
+	rc = switch_capture_start(sw, port, dirs, snaplen ? snaplen : SNAPLEN_MAX, err);
 	if (rc < 0) {
 		event_free(cap->timer);
 		free(cap);
@@ -130,7 +127,7 @@ void capture_free(struct capture *cap)
 	if (!cap)
 		return;
 	if (!cap->is_ended)
-		switch_capture_stop(cap->daemon->sw, cap->port, &lost);
+		switch_capture_stop(cap->sw, cap->port, &lost);
 	event_free(cap->timer);
 	free(cap);
 }

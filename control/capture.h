@@ -6,12 +6,12 @@
 
 struct capture;
 struct client;
-struct daemon;
+struct event_base;
 
 // Starts to send what port carries to the client, as notifications capture.frames, until
 // capture_free. At most one on a port. -errno with *err filled.
-int capture_new(struct daemon *d, struct client *c, const char *port, unsigned dirs,
-	uint32_t snaplen, struct capture **out, struct error *err);
+int capture_new(struct sw *sw, struct event_base *base, struct client *c, const char *port,
+	unsigned dirs, uint32_t snaplen, struct capture **out, struct error *err);
 // The port was removed or replaced: tells the client, if the capture is of this port. NULL is fine.
 void capture_end(struct capture *cap, const char *port);
 // NULL is fine.

@@ -3,9 +3,7 @@
 // leaves unread, its idle time and its turns are limited.
 #include "control/client.h"
 
-#include "control/capture.h"
-#include "control/daemon.h"
-#include "control/rpc.h"
+#include "control/now.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -20,13 +18,18 @@ static void count_bytes(struct evbuffer *buf, const struct evbuffer_cb_info *inf
 {
 	struct client *c = ctx;
 
-	*server_out_bytes(c->server) += info->n_added;
-	*server_out_bytes(c->server) -= info->n_deleted;
+	c->pool->unread += info->n_added;
+	c->pool->unread -= info->n_deleted;
 }
 
 size_t client_unread(const struct client *c)
 {
 	return evbuffer_get_length(bufferevent_get_output(c->bev));
+}
+
+bool client_has_room(const struct client *c, size_t max)
+{
+	return client_unread(c) <= max && c->pool->unread <= CLIENTS_OUT_MAX;
 }
 
 void client_send(struct client *c, json_t *json)
@@ -42,6 +45,12 @@ void client_send(struct client *c, json_t *json)
 	json_decref(json);
 }
 
+void client_notify(struct client *c, const char *method, json_t *params)
+{
+	client_send(c,
+		json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params", params));
+}
+
 void client_close(struct client *c)
 {
 	c->is_closing = true;
@@ -52,10 +61,9 @@ void client_close(struct client *c)
 
 void client_set_patience(struct client *c)
 {
-	struct timeval idle, stuck;
+	const bool may_be_silent = c->is_subscribed || c->capture;
 
-	server_patience(c->server, &idle, &stuck);
-	bufferevent_set_timeouts(c->bev, c->is_subscribed || c->capture ? NULL : &idle, &stuck);
+	bufferevent_set_timeouts(c->bev, may_be_silent ? NULL : &c->pool->idle, &c->pool->stuck);
 }
 
 static bool is_wanted(const struct client *c, const json_t *event)
@@ -81,19 +89,17 @@ void client_publish(struct client *c, json_t *event)
 {
 	if (c->is_closing || !is_wanted(c, event))
 		return;
-	if (client_unread(c) > CLIENT_EVENTS_MAX || *server_out_bytes(c->server) > SERVER_OUT_MAX) {
+	if (!client_has_room(c, CLIENT_EVENTS_MAX)) {
 		c->lost++;
 		return;
 	}
 	if (c->lost) {
-		client_send(
-			c, rpc_notification("monitor.event",
-				   json_pack("{s:s, s:I, s:s}", "event", "lost", "count",
-					   (json_int_t)c->lost, "text",
-					   "this client reads too slowly; events were dropped")));
+		client_notify(c, "monitor.event",
+			json_pack("{s:s, s:I, s:s}", "event", "lost", "count", (json_int_t)c->lost,
+				"text", "this client reads too slowly; events were dropped"));
 		c->lost = 0;
 	}
-	client_send(c, rpc_notification("monitor.event", json_incref(event)));
+	client_notify(c, "monitor.event", json_incref(event));
 }
 
 // Answers lines until the client has had its turn or leaves too much unread.
@@ -115,12 +121,12 @@ static void serve(struct client *c)
 		char *line = evbuffer_readln(in, &len, EVBUFFER_EOL_CRLF);
 		if (!line)
 			break;
-		c->last_ns = daemon_now_ns();
-		rpc_serve(c, line, len);
+		c->last_ns = now_ns();
+		c->calls->line(c->calls->ctx, c, line, len);
 		free(line);
 	}
 	if (!c->is_closing && evbuffer_get_length(in) >= CLIENT_LINE_MAX) {
-		rpc_refuse_line(c, CLIENT_LINE_MAX);
+		c->calls->overlong(c->calls->ctx, c);
 		client_close(c);
 	}
 }
@@ -136,7 +142,7 @@ static void on_written(struct bufferevent *bev, void *ctx)
 	struct client *c = ctx;
 
 	if (c->is_closing && client_unread(c) == 0) {
-		server_remove(c->server, c);
+		c->calls->gone(c->calls->ctx, c);
 		return;
 	}
 	if (!(bufferevent_get_enabled(bev) & EV_READ) && !c->is_closing) {
@@ -150,7 +156,7 @@ static void on_resume(evutil_socket_t fd, short what, void *ctx)
 	struct client *c = ctx;
 
 	if (c->is_closing && client_unread(c) == 0)
-		server_remove(c->server, c);
+		c->calls->gone(c->calls->ctx, c);
 	else if (!c->is_closing)
 		serve(c);
 }
@@ -159,10 +165,11 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
 {
 	struct client *c = ctx;
 
-	server_remove(c->server, c);
+	c->calls->gone(c->calls->ctx, c);
 }
 
-struct client *client_new(struct server *s, struct event_base *base, int fd)
+struct client *client_new(
+	const struct client_calls *calls, struct client_pool *pool, struct event_base *base, int fd)
 {
 	struct client *c = calloc(1, sizeof(*c));
 
@@ -177,19 +184,15 @@ struct client *client_new(struct server *s, struct event_base *base, int fd)
 		close(fd);
 		return NULL;
 	}
-	c->server = s;
-	c->last_ns = daemon_now_ns();
-	server_credentials(s, fd, &c->may_read, &c->may_change, &c->uid);
+	c->calls = calls;
+	c->pool = pool;
+	c->last_ns = now_ns();
 	evbuffer_add_cb(bufferevent_get_output(c->bev), count_bytes, c);
 	bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
 	// A line may be longer than one read, but the kernel keeps what is beyond a longest line.
 	bufferevent_setwatermark(c->bev, EV_READ, 0, CLIENT_LINE_MAX + 1);
 	client_set_patience(c);
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
-	if (!c->may_read) {
-		rpc_deny(c);
-		client_close(c);
-	}
 	return c;
 }
 
@@ -197,8 +200,7 @@ void client_free(struct client *c)
 {
 	if (!c)
 		return;
-	capture_free(c->capture);
-	*server_out_bytes(c->server) -= client_unread(c);
+	c->pool->unread -= client_unread(c);
 	evbuffer_remove_cb(bufferevent_get_output(c->bev), count_bytes, c);
 	event_free(c->resume);
 	bufferevent_free(c->bev);

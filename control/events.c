@@ -3,7 +3,6 @@
 #include "control/events.h"
 
 #include "control/config_value.h"
-#include "control/daemon.h"
 #include "control/log.h"
 
 #include <string.h>
@@ -114,36 +113,36 @@ void event_log(const struct switch_event *ev)
 	}
 }
 
-static unsigned drain(struct daemon *d, unsigned max)
+static unsigned drain(const struct events *e, unsigned max)
 {
 	struct switch_event ev;
 	unsigned n = 0;
 
-	for (; n < max && switch_event_next(d->sw, &ev); n++) {
+	for (; n < max && switch_event_next(e->sw, &ev); n++) {
 		event_log(&ev);
 		// A port that is added has no capture yet: one of its name is of its predecessor.
-		if (d->server && (ev.kind == EVENT_PORT_REMOVED || ev.kind == EVENT_PORT_ADDED))
-			server_end_captures(d->server, ev.port);
+		if (ev.kind == EVENT_PORT_REMOVED || ev.kind == EVENT_PORT_ADDED)
+			e->port_is_new(e->ctx, ev.port);
 		json_t *json = event_json(&ev);
-		if (json && d->server)
-			server_publish(d->server, json);
+		if (json)
+			e->publish(e->ctx, json);
 		json_decref(json);
 	}
 	return n;
 }
 
-void events_drain(struct daemon *d)
+void events_drain(const struct events *e)
 {
-	drain(d, EVENTS_PER_TURN);
+	drain(e, EVENTS_PER_TURN);
 }
 
-void events_drain_all(struct daemon *d)
+void events_drain_all(const struct events *e)
 {
 	// Bounded: workers may say more meanwhile.
-	drain(d, 100 * EVENTS_PER_TURN);
+	drain(e, 100 * EVENTS_PER_TURN);
 }
 
-void events_config(struct daemon *d, const char *text)
+void events_config(const struct events *e, const char *text)
 {
 	struct timespec ts;
 
@@ -151,7 +150,7 @@ void events_config(struct daemon *d, const char *text)
 	log_msg(LOG_NOTICE, "", "%s", text);
 	json_t *json = json_pack("{s:s, s:I, s:s}", "event", "config", "time_us",
 		(json_int_t)(ts.tv_sec * 1000000LL + ts.tv_nsec / 1000), "text", text);
-	if (json && d->server)
-		server_publish(d->server, json);
+	if (json)
+		e->publish(e->ctx, json);
 	json_decref(json);
 }

@@ -4,9 +4,12 @@
 #include "control/daemon.h"
 #include "control/eal.h"
 #include "control/log.h"
+#include "control/loop.h"
 #include "control/privileges.h"
+#include "control/server.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <getopt.h>
 #include <limits.h>
 #include <signal.h>
@@ -123,19 +126,19 @@ static int serve(struct daemon *d, const struct config *config)
 		server_free(d->server);
 		return complain(*err.text ? err.text : strerror(-rc));
 	}
-	rc = daemon_start(d, config, &err);
+	rc = loop_start(d, config, &err);
 	if (rc == 0)
 		rc = server_start(d->server, d);
 	if (rc == 0) {
 		log_msg(LOG_INFO, "", "weftd %s serves %s, %u ports, %u workers", WEFT_VERSION,
 			server_path(d->server), running_n_ports(d->running),
 			switch_n_workers(d->sw));
-		daemon_run(d);
+		loop_run(d);
 	}
 	// Clients first: their captures end in the switch.
 	server_free(d->server);
 	d->server = NULL;
-	daemon_stop(d);
+	loop_stop(d);
 	switch_free(d->sw);
 	return rc < 0 ? complain(*err.text ? err.text : strerror(-rc)) : 0;
 }

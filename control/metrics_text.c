@@ -4,9 +4,11 @@
 
 #include "control/daemon.h"
 #include "control/describe.h"
+#include "control/server.h"
 
 #include <event2/buffer.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct port_row {

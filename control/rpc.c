@@ -4,14 +4,8 @@
 
 #include "control/api.h"
 #include "control/client.h"
-#include "control/daemon.h"
 
 #include <string.h>
-
-json_t *rpc_notification(const char *method, json_t *params)
-{
-	return json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params", params);
-}
 
 static void reply_error(struct client *c, const json_t *id, const struct api_call *call)
 {
@@ -68,20 +62,20 @@ static int run(const struct api_method *m, struct api_call *call)
 {
 	struct client *c = call->client;
 
-	if (m->changes && !c->may_change)
+	if (m->changes && !c->peer.may_change)
 		return api_fail(call, API_E_DENIED, NULL,
 			"%s changes the switch: be root or a member of the group of "
 			"api.admin-group",
 			m->name);
-	server_make_memory(c->server, c);
 	if (api_check(m, call) < 0)
 		return -1;
 	return m->run(call);
 }
 
-static void dispatch(struct client *c, const char *method, const json_t *params, const json_t *id)
+static void dispatch(struct daemon *d, struct client *c, const char *method, const json_t *params,
+	const json_t *id)
 {
-	struct api_call call = {.daemon = server_daemon(c->server), .client = c, .params = params};
+	struct api_call call = {.daemon = d, .client = c, .params = params};
 	const struct api_method *m = api_find(method);
 	const char *near;
 	int rc;
@@ -104,7 +98,7 @@ static void dispatch(struct client *c, const char *method, const json_t *params,
 				       call.result ? call.result : json_object(), "id", id));
 }
 
-void rpc_serve(struct client *c, const char *line, size_t len)
+void rpc_serve(struct daemon *d, struct client *c, const char *line, size_t len)
 {
 	json_error_t error;
 
@@ -133,7 +127,7 @@ void rpc_serve(struct client *c, const char *line, size_t len)
 	else if (params && !json_is_object(params))
 		garbage(c, API_E_PARAMS, "params is an object: parameters have names");
 	else
-		dispatch(c, json_string_value(method), params ? params : none, id);
+		dispatch(d, c, json_string_value(method), params ? params : none, id);
 	json_decref(none);
 	json_decref(request);
 }

@@ -2,7 +2,7 @@
 // Gives lists of frames to their destinations, in the form each of them takes.
 #pragma once
 
-#include "dataplane/switch/forward.h"
+#include "dataplane/switch/forward_state.h"
 
 // Delivers the frames of the burst at hand that `list` names to port `id`, which exists. May change
 // *list. What finds no room is kept for deliver_retry. Worker.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Says anything to the API as a client that may do everything: what comes back is lines of JSON, and
 // the next client is answered. The switch behind it is the stand-in of the tests.
-#include "control/daemon.h"
+#include "control/loop.h"
 #include "control/log.h"
 #include "control/server.h"
 #include "tests/lib/fake_switch.h"
 
+#include <event2/event.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -53,7 +54,7 @@ static void start(void)
 	CHECK(config_parse(text, strlen(text), &config, &cerr) == 0);
 	CHECK(server_new(path, &d.server, &err) == 0);
 	CHECK(switch_new(&config->sw, &d.sw, &err) == 0);
-	CHECK(daemon_start(&d, config, &err) == 0);
+	CHECK(loop_start(&d, config, &err) == 0);
 	CHECK(server_start(d.server, &d) == 0);
 	config_free(config);
 }

@@ -2,11 +2,12 @@
 // The metrics' text against the rules of OpenMetrics 1.0, as promtool checks them.
 #include "control/metrics.h"
 
-#include "control/daemon.h"
+#include "control/loop.h"
 #include "tests/lib/fake_switch.h"
 
 #include <ctype.h>
 #include <event2/buffer.h>
+#include <event2/event.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,7 +33,7 @@ static int setup(void **state)
 	assert_int_equal(config_parse(text, sizeof(text) - 1, &config, &cerr), 0);
 	d.base = event_base_new();
 	assert_int_equal(switch_new(&config->sw, &d.sw, &err), 0);
-	assert_int_equal(daemon_start(&d, config, &err), 0);
+	assert_int_equal(loop_start(&d, config, &err), 0);
 	config_free(config);
 	switch_tick(d.sw);
 	return 0;
@@ -40,7 +41,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	daemon_stop(&d);
+	loop_stop(&d);
 	switch_free(d.sw);
 	event_base_free(d.base);
 	return 0;

@@ -3,11 +3,12 @@
 #include "control/server.h"
 
 #include "control/client.h"
-#include "control/daemon.h"
+#include "control/loop.h"
 #include "control/events.h"
 #include "tests/lib/fake_switch.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -55,7 +56,7 @@ static int setup(void **state)
 	assert_int_equal(server_rights(d.server, "", "", &err), 0);
 	d.base = event_base_new();
 	assert_int_equal(switch_new(&config->sw, &d.sw, &err), 0);
-	assert_int_equal(daemon_start(&d, config, &err), 0);
+	assert_int_equal(loop_start(&d, config, &err), 0);
 	assert_int_equal(server_start(d.server, &d), 0);
 	config_free(config);
 	return 0;
@@ -65,7 +66,7 @@ static int teardown(void **state)
 {
 	server_free(d.server);
 	d.server = NULL;
-	daemon_stop(&d);
+	loop_stop(&d);
 	switch_free(d.sw);
 	event_base_free(d.base);
 	return rmdir(dir); // socket and lock are gone
@@ -357,8 +358,8 @@ static void a_client_that_never_reads_is_bounded(void **state)
 		else
 			at = (at + n) % (sizeof(text) - 1);
 		turn();
-		if (*server_out_bytes(d.server) > most)
-			most = *server_out_bytes(d.server);
+		if (server_unread(d.server) > most)
+			most = server_unread(d.server);
 	}
 	assert_true(most > 0);
 	assert_true(most < 2 * CLIENT_OUT_HIGH);
@@ -368,7 +369,7 @@ static void a_client_that_never_reads_is_bounded(void **state)
 	for (int i = 0; i < 10; i++)
 		turn();
 	assert_int_equal(server_n_clients(d.server), 0);
-	assert_int_equal(*server_out_bytes(d.server), 0);
+	assert_int_equal(server_unread(d.server), 0);
 }
 
 // Lets time pass until `n` clients are left; false if they never are.
@@ -410,9 +411,9 @@ static void a_client_that_reads_nothing_is_disconnected(void **state)
 
 	for (int i = 0; i < 60; i++)
 		assert_true(say(fd, text, sizeof(text) - 1));
-	assert_true(*server_out_bytes(d.server) > 0);
+	assert_true(server_unread(d.server) > 0);
 	assert_true(left(1));
-	assert_int_equal(*server_out_bytes(d.server), 0);
+	assert_int_equal(server_unread(d.server), 0);
 	json_decref(ask(good, "version.show", "{}"));
 	close(fd);
 	close(good);
@@ -431,11 +432,11 @@ static void many_deaf_clients_share_a_limit(void **state)
 		for (int k = 0; k < 60; k++)
 			if (!say(fds[i], text, sizeof(text) - 1))
 				break;
-		if (*server_out_bytes(d.server) > most)
-			most = *server_out_bytes(d.server);
+		if (server_unread(d.server) > most)
+			most = server_unread(d.server);
 	}
-	assert_true(most > SERVER_OUT_MAX / 2);
-	assert_true(most < SERVER_OUT_MAX + 2 * CLIENT_OUT_HIGH);
+	assert_true(most > CLIENTS_OUT_MAX / 2);
+	assert_true(most < CLIENTS_OUT_MAX + 2 * CLIENT_OUT_HIGH);
 	assert_true(server_n_clients(d.server) < N);
 	int fd = dial();
 	json_decref(ask(fd, "version.show", "{}"));
@@ -501,7 +502,7 @@ static void a_subscriber_that_never_reads_loses_events(void **state)
 	for (int i = 0; i < 20000; i++)
 		server_publish(d.server, event);
 	turn();
-	assert_true(*server_out_bytes(d.server) < CLIENT_EVENTS_MAX + 4096);
+	assert_true(server_unread(d.server) < CLIENT_EVENTS_MAX + 4096);
 	while ((line = hear(fd, &closed)))
 		;
 	assert_false(closed);

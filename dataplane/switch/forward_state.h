@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What a worker's forwarding keeps between its steps: lists, queues to notify, scratch.
+#pragma once
+
+#include "dataplane/frame/frame.h"
+#include "dataplane/switch/event_ring.h"
+#include "dataplane/switch/fdb.h"
+#include "dataplane/switch/frame_list.h"
+#include "dataplane/switch/plan.h"
+
+// Lists that found no room and are offered once more; what is beyond is dropped at once.
+#define RETRY_MAX 32u
+// Views that one segment of a large frame may need.
+#define SEGMENT_VIEWS 2048u
+
+struct retry {
+	uint16_t port, q;
+	struct frame_list list;
+};
+
+// A worker's forwarding state. Touched by that worker only.
+struct forward {
+	// Set before the worker runs.
+	uint32_t worker;
+	bool shared; // there are other workers: transmit queues are locked
+	struct fdb *fdb;
+	struct event_ring *events;
+
+	// Set for each pass.
+	const struct plan *plan;
+	uint32_t now;    // seconds of CLOCK_MONOTONIC
+	uint64_t cycles; // counter at the start of the pass
+
+	// Of the burst at hand.
+	struct burst *burst;
+	const struct plan_rxq *rxq;
+	bool plain;       // all frames are untagged and in VLAN `vid`; else ask each frame
+	uint16_t vid;     // if plain
+	uint32_t max_len; // of its longest frame
+	uint64_t src[FRAME_BURST], dst[FRAME_BURST]; // fdb_key of each frame
+	uint16_t n_touched;
+	uint16_t touched[PORT_MAX + 1]; // destinations that have a list; the last is never one
+	struct frame_list list[PORT_MAX];
+	uint32_t n_retries;
+	struct retry retry[RETRY_MAX];
+
+	// Queues to notify at the end of the pass.
+	uint16_t n_ports;
+	uint16_t ports[PORT_MAX];
+	uint16_t rx_queues[PORT_MAX], tx_queues[PORT_MAX]; // bits
+
+	// Scratch: frames cut from a large one.
+	struct burst parts;
+	struct frame_seg views[SEGMENT_VIEWS];
+};
+
+// Remembers that rx_done touched the queue.
+static inline void forward_touch_rx(struct forward *fw, const struct plan_rxq *rq)
+{
+	if (!(fw->rx_queues[rq->id] | fw->tx_queues[rq->id]))
+		fw->ports[fw->n_ports++] = rq->id;
+	fw->rx_queues[rq->id] |= (uint16_t)(1u << rq->q);
+}
+
+// Notifies every queue that was touched since the last call; begins with the full fence that
+// separates what was published from the look at what the other side wants to know (partner: the
+// fence in a driver or device between publishing its wish and looking at the ring again). Worker,
+// once per pass.
+void forward_notify(struct forward *fw);
