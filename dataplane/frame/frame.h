@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 // Frames that one receive call lends at most.
-#define FRAME_BURST 64u
+#define FRAME_BURST 128u
 
 // Bytes of a frame that are read into its head at once (or the whole frame where it is shorter):
 // Ethernet, two tags, IPv4 or IPv6 and the ports fit. Who needs more asks frame_pull().

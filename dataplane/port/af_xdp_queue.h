@@ -20,7 +20,7 @@
 
 #define XDP_QUEUE_RING  2048u // entries of each ring; also chunks of each pool
 #define XDP_QUEUE_FRAGS 18u   // chunks that one frame may span (the kernel's MAX_SKB_FRAGS + 1)
-#define XDP_QUEUE_LENT  (FRAME_BURST * 4) // chunks lent at once at most, FRAGS spare
+#define XDP_QUEUE_LENT  (FRAME_BURST * 2) // chunks lent at once at most, FRAGS spare
 #define XDP_TX_HEADROOM 64u               // before a frame to send: its metadata
 #define XDP_RX_HEADROOM 256u              // what the kernel leaves before a received frame
 #define XDP_CHUNK_SMALL 2048u             // of a device with a usual MTU

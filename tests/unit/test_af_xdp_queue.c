@@ -107,13 +107,13 @@ static void test_buffers_go_round(void **state)
 {
 	struct fake *k = *state;
 	for (unsigned round = 0; round < 100; round++) {
-		for (unsigned i = 0; i < 100; i++)
+		for (unsigned i = 0; i < FRAME_BURST + 36; i++)
 			kernel_gives(k, kernel_takes(k) + 256, 60, 0);
 		assert_int_equal(rx(k), FRAME_BURST);
 		assert_int_equal(census(k).rx_lent, FRAME_BURST);
 		assert_true(census(k).conserved);
 		xdp_queue_rx_done(k->q);
-		assert_int_equal(rx(k), 100 - FRAME_BURST);
+		assert_int_equal(rx(k), 36);
 		xdp_queue_rx_done(k->q);
 		assert_int_equal(rx(k), 0);
 		assert_int_equal(census(k).rx_fill, XDP_QUEUE_RING);
@@ -241,7 +241,8 @@ static void test_a_frame_longer_than_any_is_dropped(void **state)
 static void test_lent_buffers_are_bounded(void **state)
 {
 	struct fake *k = *state;
-	for (unsigned i = 0; i < FRAME_BURST; i++)
+	const unsigned n = XDP_QUEUE_RING / XDP_QUEUE_FRAGS; // all that the kernel has room for
+	for (unsigned i = 0; i < n; i++)
 		give_pieces(k, XDP_QUEUE_FRAGS, 1000, true);
 	uint32_t frames = 0;
 	while (rx(k)) {
@@ -249,7 +250,7 @@ static void test_lent_buffers_are_bounded(void **state)
 		frames += k->burst.n;
 		xdp_queue_rx_done(k->q);
 	}
-	assert_int_equal(frames, FRAME_BURST);
+	assert_int_equal(frames, n);
 	assert_true(census(k).conserved);
 }
 

@@ -593,15 +593,15 @@ static void storms_are_limited(void **state)
 	assert_int_equal(policy_new(&config, 1000000, &r->in[0].policy), 0);
 	rig_replan(r);
 	for (unsigned round = 0; round < 2; round++) {
-		for (unsigned i = 0; i < 50; i++)
+		for (unsigned i = 0; i < FRAME_BURST * 3 / 4; i++)
 			rig_send(r, 0, 0, round ? ALL : 0x300 + i);
 		for (unsigned i = 0; i < 10; i++)
 			rig_send(r, 0, 0, 1);
 		rig_pass(r);
 	}
-	// 64 at once, then no time has passed; known destinations do not count.
-	assert_int_equal(rig_got(r, 1), 64 + 20);
-	assert_int_equal(rig_dropped(r, 0, DROP_storm), 36);
+	// A burst at once, then no time has passed; known destinations do not count.
+	assert_int_equal(rig_got(r, 1), FRAME_BURST + 20);
+	assert_int_equal(rig_dropped(r, 0, DROP_storm), FRAME_BURST / 2);
 	r->fw.cycles += 10000; // 10 ms
 	for (unsigned i = 0; i < 50; i++)
 		rig_send(r, 0, 0, ALL);
@@ -620,12 +620,12 @@ static void policy_holds_for_whole_bursts_too(void **state)
 	assert_int_equal(policy_new(&config, 1000000, &r->in[0].policy), 0);
 	rig_replan(r);
 	for (unsigned round = 0; round < 4; round++) {
-		for (unsigned i = 0; i < 32; i++)
+		for (unsigned i = 0; i < FRAME_BURST / 2; i++)
 			rig_send(r, 0, 0, 1);
 		rig_pass(r);
 	}
-	assert_int_equal(rig_got(r, 1), 64);
-	assert_int_equal(rig_dropped(r, 0, DROP_rate), 64);
+	assert_int_equal(rig_got(r, 1), FRAME_BURST);
+	assert_int_equal(rig_dropped(r, 0, DROP_rate), FRAME_BURST);
 	policy_free(r->in[0].policy);
 }
 

@@ -273,8 +273,8 @@ static void frames_a_second(void **state)
 	uint32_t sum = 0;
 
 	assert_int_equal(policy_new(&config, HZ, &p), 0);
-	assert_int_equal(offer(p, 0, 64, 60), 64); // a burst's worth at once
-	assert_int_equal(offer(p, 0, 64, 60), 0);
+	assert_int_equal(offer(p, 0, FRAME_BURST, 60), FRAME_BURST); // a burst's worth
+	assert_int_equal(offer(p, 0, FRAME_BURST, 60), 0);
 	assert_int_equal(offer(p, 999, 64, 60), 0);
 	assert_int_equal(offer(p, 1000, 64, 60), 1);
 	assert_int_equal(offer(p, 5500, 64, 60), 4);
@@ -283,8 +283,8 @@ static void frames_a_second(void **state)
 	for (uint64_t t = 6000; t < 6000 + HZ; t += 137)
 		sum += offer(p, t, 3, 60);
 	assert_in_range(sum, 998, 1001);
-	assert_int_equal(offer(p, 100 * (uint64_t)HZ, 64, 60), 64); // and no more than that
-	assert_int_equal(offer(p, 100 * (uint64_t)HZ, 64, 60), 0);
+	assert_int_equal(offer(p, 100 * (uint64_t)HZ, FRAME_BURST, 60), FRAME_BURST); // and no more
+	assert_int_equal(offer(p, 100 * (uint64_t)HZ, FRAME_BURST, 60), 0);
 	policy_free(p);
 }
 
@@ -341,7 +341,7 @@ static void floods(void **state)
 	assert_int_equal(policy_new(&config, HZ, &p), 0);
 	while (policy_flood(p, 0))
 		n++;
-	assert_int_equal(n, 64);
+	assert_int_equal(n, FRAME_BURST);
 	assert_false(policy_flood(p, 9999));
 	assert_true(policy_flood(p, 10000));
 	assert_false(policy_flood(p, 10000));
