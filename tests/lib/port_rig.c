@@ -5,11 +5,14 @@
 #include "tests/lib/netns.h"
 
 #include <inttypes.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -147,10 +150,24 @@ void rig_make(struct frame *f, struct frame_seg segs[2], uint8_t *bytes, uint32_
 	f->n_segs = left ? 2 : 0;
 }
 
+// After its carrier came back a device drops what it is given, in silence, until the kernel's link watch has opened its queue.
+static bool far_runs(void *ctx)
+{
+	struct port_rig *r = ctx;
+	struct sockaddr_ll addr;
+	socklen_t len = sizeof(addr);
+	struct ifreq request = {0};
+	if (getsockname(r->far, (struct sockaddr *)&addr, &len) ||
+		!if_indextoname((unsigned)addr.sll_ifindex, request.ifr_name))
+		return true; // it has gone, and sending will say so
+	return ioctl(r->far, SIOCGIFFLAGS, &request) || (request.ifr_flags & IFF_RUNNING);
+}
+
 void rig_far_send(struct port_rig *r, uint32_t len, uint32_t number)
 {
 	static uint8_t frame[RIG_FRAME_MAX];
 	rig_fill(frame, len, number);
+	assert_true(netns_wait(far_runs, r));
 	// A packet socket reports once that its device was down.
 	if (send(r->far, frame, len, 0) != (ssize_t)len)
 		assert_int_equal(send(r->far, frame, len, 0), len);
