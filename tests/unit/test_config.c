@@ -204,7 +204,7 @@ static void broken_text_is_refused(void **state)
 		"%YAML 9.9\n---\n", "!!binary x"};
 	struct config_error err;
 	struct config *c;
-	char *deep = malloc(60001);
+	char *deep = malloc(21001);
 	unsigned wrong = 0;
 
 	for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -214,12 +214,12 @@ static void broken_text_is_refused(void **state)
 			wrong++;
 		}
 	assert_int_equal(wrong, 0);
-	memset(deep, '[', 60000);
-	deep[60000] = 0;
-	assert_true(config_parse(deep, 60000, &c, &err) < 0);
-	for (int i = 0; i < 60000; i += 3)
+	memset(deep, '[', 21000);
+	deep[21000] = 0;
+	assert_true(config_parse(deep, 21000, &c, &err) < 0);
+	for (int i = 0; i < 21000; i += 3)
 		memcpy(deep + i, "a: ", 3);
-	assert_true(config_parse(deep, 60000, &c, &err) < 0);
+	assert_true(config_parse(deep, 21000, &c, &err) < 0);
 	free(deep);
 	assert_true(config_parse("name: \0x", 8, &c, &err) < 0);
 }
@@ -227,7 +227,7 @@ static void broken_text_is_refused(void **state)
 // One list used 200 times by aliases must not become 200 lists of 4096.
 static void aliases_do_not_multiply(void **state)
 {
-	char *text = malloc(200000);
+	char *text = malloc(210000);
 	size_t n = sprintf(text, "ports:\n- {name: p, type: tap, device: d, vlan: {trunk: &t [");
 	struct config_error err;
 	struct config *c;
