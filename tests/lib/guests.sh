@@ -18,9 +18,11 @@ guests_config() {
 	} | config
 }
 
-# guest_up NAME N [MTU]: gives its eth0 the addresses 10.0.0.N and fd00::N.
+# guest_up NAME N [MTU]: gives its eth0 the addresses 10.0.0.N and fd00::N. Neighbours once found stay
+# so: a probe that meets a full ring three times would end as "no route to host".
 guest_up() {
 	vm_exec "$1" "echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad
+		for v in 4 6; do echo 3600000 >/proc/sys/net/ipv\$v/neigh/eth0/base_reachable_time_ms; done
 		ip link set dev eth0 mtu ${3:-1500} && ip link set dev eth0 up
 		ip addr flush dev eth0 scope global
 		ip addr add 10.0.0.$2/24 dev eth0 && ip -6 addr add fd00::$2/64 dev eth0" >/dev/null

@@ -162,5 +162,5 @@ vm_is_up() { is_running "${VM_PID[$1]:-0}"; }
 
 # vm_ping NAME ADDRESS [PAYLOAD] [COUNT]: true without a single loss.
 vm_ping() {
-	vm_exec "$1" "ping -c ${4:-10} -i 0.05 -W 2 -s ${3:-56} $2" 60 | grep -q ' 0% packet loss'
+	vm_exec "$1" "ping -c ${4:-10} -i 0.05 -W 5 -s ${3:-56} $2" 60 | grep -q ' 0% packet loss'
 }

@@ -43,6 +43,7 @@ run() {
 	for family in 4 6; do
 		address=10.0.0.${NUMBER[$TO]}
 		((family == 4)) || address=fd00::${NUMBER[$TO]}
+		wait_until 20 vm_ping "$from" "$address" 56 1
 		mean_length iperf "$from" "$address" -"$family" -n 6M
 		mbit=$(iperf_result '.end.sum_received.bits_per_second / 1e6 | floor')
 		(($(iperf_result .end.sum_received.bytes) > 0)) || fail "$what: nothing received"
