@@ -233,12 +233,13 @@ void af_xdp_take_down(struct af_xdp *ax, bool gone)
 	af_xdp_program_detach(&ax->program, gone);
 	for (unsigned q = 0; q < PORT_QUEUES_MAX; q++) {
 		queues[q] = ax->queue[q];
-		port_watch(&ax->port, q, -1);
 		__atomic_store_n(&ax->queue[q], NULL, __ATOMIC_RELEASE);
 	}
 	struct host_copy *copy = ax->copy;
 	__atomic_store_n(&ax->copy, NULL, __ATOMIC_RELEASE);
 	rcu_grace(); // no worker is in a queue, or has frames of it on loan, after this
+	for (unsigned q = 0; q < PORT_QUEUES_MAX; q++)
+		port_watch(&ax->port, q, -1); // not before: until then workers wait for it again
 	free_queues(queues);
 	host_copy_free(copy);
 	close(ax->promisc_fd);

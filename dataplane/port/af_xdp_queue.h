@@ -21,6 +21,7 @@
 #define XDP_QUEUE_RING  2048u // entries of each ring; also chunks of each pool
 #define XDP_QUEUE_FRAGS 18u   // chunks that one frame may span (the kernel's MAX_SKB_FRAGS + 1)
 #define XDP_QUEUE_LENT  (FRAME_BURST * 2) // chunks lent at once at most, FRAGS spare
+#define XDP_QUEUE_AWAKE 4096u             // looks after which a worker is taken to stay awake
 #define XDP_TX_HEADROOM 64u               // before a frame to send: its metadata
 #define XDP_RX_HEADROOM 256u              // what the kernel leaves before a received frame
 #define XDP_CHUNK_SMALL 2048u             // of a device with a usual MTU
@@ -51,7 +52,8 @@ struct xdp_queue {
 		uint32_t lent[XDP_QUEUE_LENT + XDP_QUEUE_FRAGS];
 		struct frame_seg segs[XDP_QUEUE_LENT + XDP_QUEUE_FRAGS];
 		uint64_t bad;
-		bool skip; // in the middle of a frame that is refused
+		uint32_t awake; // looks since the worker last slept, up to XDP_QUEUE_AWAKE
+		bool skip;      // in the middle of a frame that is refused
 	} rx __attribute__((aligned(64)));
 
 	// Who holds the transmit lock.

@@ -168,7 +168,8 @@ int port_init(struct port *port, const struct port_ops *ops, const struct port_c
 	const struct port_upcalls *up);
 void port_fini(struct port *port);
 
-// E or C. Sets (or with fd -1 clears) what wakes the worker of a receive queue.
+// E, C, or the worker of the queue. Sets (or with fd -1 clears) what wakes the worker of a receive
+// queue.
 void port_watch(struct port *port, unsigned q, int fd);
 // C. Moves a receive queue's wake-up to another worker's epoll set (-1: none).
 void port_assign(struct port *port, unsigned q, int epfd);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The AF_XDP port on a veth: frames both ways in each mode, errors in words, a clean device after.
 #include "dataplane/port/af_xdp.h"
+#include "dataplane/port/af_xdp_queue.h"
 #include "tests/lib/netns.h"
 #include "tests/lib/port_rig.h"
 
@@ -337,6 +338,33 @@ static void test_a_sleeping_worker_is_woken(void **state)
 	rig_expect_rx(r, 100, 1);
 }
 
+// A worker that has long been awake is not told of anything, until it is about to sleep.
+static void test_a_worker_that_sleeps_after_long_work_is_woken(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	rig_open_ok(r, &c);
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < 2 * XDP_QUEUE_AWAKE; i++)
+			for (unsigned q = 0; q < 4; q++)
+				assert_int_equal(
+					r->port->ops->rx(r->port, q, &r->burst, &r->st), 0);
+		for (unsigned q = 0; q < 4; q++)
+			assert_int_equal(r->port->rxq[q].fd, -1);
+		for (unsigned q = 0; q < 4; q++)
+			assert_false(r->port->ops->arm(r->port, q));
+		bool woken = false;
+		rig_far_send(r, 100, round);
+		for (unsigned tries = 0; tries < 5000 && !woken; tries++) {
+			for (unsigned q = 0; q < 4; q++)
+				woken |= r->port->rxq[q].fd >= 0 && readable(&r->port->rxq[q].fd);
+			usleep(1000);
+		}
+		assert_true(woken);
+		rig_expect_rx(r, 100, round);
+	}
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -355,6 +383,7 @@ int main(void)
 		T(test_kill_9_leaves_the_host_connected_and_a_restart_works),
 		T(test_what_the_kernel_dropped_is_told),
 		T(test_a_sleeping_worker_is_woken),
+		T(test_a_worker_that_sleeps_after_long_work_is_woken),
 	};
 	int status;
 	if (!netns_enter(&status))
