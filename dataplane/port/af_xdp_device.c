@@ -120,7 +120,7 @@ static int try_modes(
 			ax->mode = m;
 			return 0;
 		}
-		snprintf(ax->why_not[m], sizeof(ax->why_not[m]), "%.199s", err->text);
+		snprintf(ax->why_not[m], sizeof(ax->why_not[m]), "%.255s", err->text);
 		// These are the same in every mode.
 		if (rc == -EPERM || rc == -EBUSY || rc == -ENODEV || rc == -ENOBUFS)
 			return rc;

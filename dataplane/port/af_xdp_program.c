@@ -95,8 +95,10 @@ static int attach_failed(int rc, bool native, struct error *err)
 			"link; "
 			"remove it with 'ip link set dev DEVICE xdp off'");
 	if (native && (rc == -EOPNOTSUPP || rc == -EINVAL || rc == -ERANGE))
-		return error_set(
-			err, rc, "mode", "the driver takes no native XDP program: %s", why);
+		return error_set(err, rc, "mode",
+			"the driver takes no native XDP program (%s): a smaller MTU, fewer queues "
+			"(ethtool -L), lro off (ethtool -K) or a newer kernel may help",
+			why);
 	return error_set(err, rc, "device", "cannot attach the XDP program: %s", why);
 }
 

@@ -141,8 +141,10 @@ static int bind_failed(int error, const struct xsk_config *c, struct error *err)
 				c->zerocopy ? " in zero-copy mode" : "");
 		if (c->zerocopy)
 			return error_set(err, -error, "mode",
-				"the driver has no zero-copy AF_XDP on queue %u (%s)", c->queue,
-				strerror(error));
+				"the driver has no zero-copy AF_XDP on queue %u (%s): a newer "
+				"kernel or another card may; if it should, an MTU of 1500 or "
+				"fewer queues (ethtool -L) may do",
+				c->queue, strerror(error));
 		return error_set(err, -error, "device",
 			"queue %u of the device takes no AF_XDP socket (%s): is there such a "
 			"queue? "

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Which modes an AF_XDP port tries, in which order, and what it says of those that failed. No device
+// here has zero-copy, and none refuses native XDP: the two calls that find it out, bind() of a
+// socket and libxdp's attach, are taken over by this program, fail as they are told to, and are
+// otherwise the real ones.
+#include "dataplane/port/af_xdp.h"
+#include "tests/lib/netns.h"
+#include "tests/lib/port_rig.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/if_xdp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <xdp/libxdp.h>
+#include <cmocka.h>
+
+#define N(a) (sizeof(a) / sizeof((a)[0]))
+
+// What fails, 0 for nothing; and what was tried: 'z' and 'c' for a socket in zero-copy and copy
+// mode, 'n' and 'g' for a program attached natively and in generic mode.
+static struct {
+	int zerocopy, copy, native, generic;
+	bool zerocopy_works;
+	char tried[64];
+} kernel;
+
+static int try(char what, int error)
+{
+	size_t n = strlen(kernel.tried);
+	// Once for all its queues and repetitions.
+	if (n + 1 < sizeof(kernel.tried) && (!n || kernel.tried[n - 1] != what))
+		kernel.tried[n] = what;
+	errno = error;
+	return error ? -1 : 0;
+}
+
+int bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct sockaddr_xdp xdp;
+	if (addr->sa_family != AF_XDP || len != sizeof(xdp))
+		return (int)syscall(SYS_bind, fd, addr, len);
+	memcpy(&xdp, addr, sizeof(xdp));
+	bool zerocopy = xdp.sxdp_flags & XDP_ZEROCOPY;
+	assert_true(xdp.sxdp_flags & XDP_USE_NEED_WAKEUP); // always
+	if (try(zerocopy ? 'z' : 'c', zerocopy ? kernel.zerocopy : kernel.copy))
+		return -1;
+	if (zerocopy && kernel.zerocopy_works)
+		xdp.sxdp_flags = (uint16_t)((xdp.sxdp_flags & ~XDP_ZEROCOPY) | XDP_COPY);
+	return (int)syscall(SYS_bind, fd, &xdp, sizeof(xdp));
+}
+
+int xdp_program__attach(
+	struct xdp_program *prog, int ifindex, enum xdp_attach_mode mode, unsigned int flags)
+{
+	int (*real)(struct xdp_program *, int, enum xdp_attach_mode, unsigned int);
+	*(void **)&real = dlsym(RTLD_NEXT, "xdp_program__attach");
+	if (try(mode == XDP_MODE_NATIVE ? 'n' : 'g',
+		    mode == XDP_MODE_NATIVE ? kernel.native : kernel.generic))
+		return -errno;
+	return real(prog, ifindex, mode, flags);
+}
+
+static int setup(void **state)
+{
+	struct port_rig *r = aligned_alloc(64, (sizeof(*r) + 63) & ~(size_t)63);
+	rig_init(r);
+	memset(&kernel, 0, sizeof(kernel));
+	netns_veth("wx0", 0xa0, "wx1", 0xb0, "");
+	r->far = netns_packet("wx1");
+	*state = r;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct port_rig *r = *state;
+	rig_fini(r);
+	netns_try("ip link del wx0 2>/dev/null");
+	free(r);
+	return 0;
+}
+
+static struct port_config wx0(unsigned mode)
+{
+	return (struct port_config){
+		.name = "up", .type = "af-xdp", .device = "wx0", .xdp_mode = mode};
+}
+
+static void says(struct port_rig *r, const char *key, const char *text)
+{
+	if (!strstr(rig_says(r, key), text) || (!*text && *rig_says(r, key)))
+		fail_msg("%s: \"%s\", not \"%s\"", key, rig_says(r, key), text);
+}
+
+static void test_zerocopy_comes_first_and_needs_no_excuse(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0(XDP_MODE_AUTO);
+	kernel.zerocopy_works = true;
+	rig_open_ok(r, &c);
+	assert_string_equal(kernel.tried, "zn");
+	says(r, "mode", "native, zero-copy");
+	says(r, "why_not_zerocopy", "");
+	says(r, "why_not_copy", "");
+	// No device is asked to complete checksums there, so the switch does.
+	says(r, "tx_checksum_offload", "false");
+	assert_int_equal(r->port->offloads, 0);
+	rig_exchange(r, 100);
+}
+
+static void test_the_next_best_mode_says_why_not_better(void **state)
+{
+	static const struct {
+		int zerocopy, native;
+		const char *tried, *mode, *why_zerocopy, *why_copy;
+	} rows[] = {
+		{EOPNOTSUPP, 0, "zcn", "native, copy",
+			"the driver has no zero-copy AF_XDP on queue 0 (Operation not supported): "
+			"a newer kernel",
+			""},
+		{EINVAL, 0, "zcn", "native, copy",
+			"the driver has no zero-copy AF_XDP on queue 0 (Invalid argument)", ""},
+		{ENOMEM, 0, "zcn", "native, copy",
+			"cannot bind an AF_XDP socket to queue 0: Cannot allocate memory", ""},
+		{EOPNOTSUPP, EOPNOTSUPP, "zcncg", "generic", "no zero-copy",
+			"the driver takes no native XDP program (Operation not supported)"},
+		{EOPNOTSUPP, EINVAL, "zcncg", "generic", "no zero-copy",
+			"the driver takes no native XDP program (Invalid argument)"},
+		// The driver has zero-copy, but no room for the program.
+		{0, ERANGE, "zncncg", "generic",
+			"the driver takes no native XDP program (Numerical result out of range)",
+			"the driver takes no native XDP program (Numerical result out of range)"},
+	};
+	struct port_rig *r = *state;
+	struct port_config c = wx0(XDP_MODE_AUTO);
+	for (unsigned i = 0; i < N(rows); i++) {
+		memset(&kernel, 0, sizeof(kernel));
+		kernel.zerocopy_works = true;
+		kernel.zerocopy = rows[i].zerocopy;
+		kernel.native = rows[i].native;
+		rig_open_ok(r, &c);
+		assert_string_equal(kernel.tried, rows[i].tried);
+		says(r, "mode", rows[i].mode);
+		says(r, "why_not_zerocopy", rows[i].why_zerocopy);
+		says(r, "why_not_copy", rows[i].why_copy);
+		rig_exchange(r, 100);
+		rig_close(r);
+	}
+}
+
+// A mode that the configuration asks for is the only one tried.
+static void test_a_configured_mode_is_not_replaced(void **state)
+{
+	static const struct {
+		unsigned mode;
+		int zerocopy, native, generic;
+		const char *tried, *key, *text;
+	} rows[] = {
+		{XDP_MODE_ZEROCOPY, EOPNOTSUPP, 0, 0, "z", "mode",
+			"wx0: the driver has no zero-copy AF_XDP on queue 0"},
+		{XDP_MODE_COPY, 0, EOPNOTSUPP, 0, "cn", "mode",
+			"wx0: the driver takes no native XDP program"},
+		{XDP_MODE_GENERIC, 0, 0, ENOMEM, "cg", "device",
+			"wx0: cannot attach the XDP program: Cannot allocate memory"},
+	};
+	struct port_rig *r = *state;
+	for (unsigned i = 0; i < N(rows); i++) {
+		struct port_config c = wx0(rows[i].mode);
+		struct error err = {0};
+		memset(&kernel, 0, sizeof(kernel));
+		kernel.zerocopy = rows[i].zerocopy;
+		kernel.native = rows[i].native;
+		kernel.generic = rows[i].generic;
+		assert_true(rig_open(r, &c, &err) < 0);
+		assert_string_equal(kernel.tried, rows[i].tried);
+		assert_string_equal(err.key, rows[i].key);
+		if (!strstr(err.text, rows[i].text))
+			fail_msg("mode %u: %s", rows[i].mode, err.text);
+	}
+	static const char *const tried[] = {
+		[XDP_MODE_ZEROCOPY] = "zn", [XDP_MODE_COPY] = "cn", [XDP_MODE_GENERIC] = "cg"};
+	for (unsigned mode = XDP_MODE_ZEROCOPY; mode <= XDP_MODE_GENERIC; mode++) {
+		struct port_config c = wx0(mode);
+		memset(&kernel, 0, sizeof(kernel));
+		kernel.zerocopy_works = true;
+		rig_open_ok(r, &c);
+		assert_string_equal(kernel.tried, tried[mode]);
+		if (mode != XDP_MODE_ZEROCOPY)
+			says(r, "why_not_zerocopy", "not tried: mode is configured");
+		if (mode == XDP_MODE_GENERIC)
+			says(r, "why_not_copy", "not tried: mode is configured");
+		rig_exchange(r, 100);
+		rig_close(r);
+	}
+}
+
+// What no other mode would cure ends the search, with its own words.
+static void test_what_is_the_same_in_every_mode_is_an_error_at_once(void **state)
+{
+	static const struct {
+		int zerocopy, native;
+		const char *tried, *text;
+	} rows[] = {
+		{EBUSY, 0, "z", "in use by another AF_XDP socket: stop that program"},
+		{EPERM, 0, "z", "weftd needs CAP_NET_RAW"},
+		{ENODEV, 0, "z", "the device is gone or down"},
+		{EOPNOTSUPP, EPERM, "zcn", "weftd needs CAP_NET_ADMIN and CAP_BPF"},
+		{EOPNOTSUPP, EBUSY, "zcn", "has an XDP program already, of another kind or mode"},
+	};
+	struct port_rig *r = *state;
+	struct port_config c = wx0(XDP_MODE_AUTO);
+	for (unsigned i = 0; i < N(rows); i++) {
+		struct error err = {0};
+		memset(&kernel, 0, sizeof(kernel));
+		kernel.zerocopy = rows[i].zerocopy;
+		kernel.native = rows[i].native;
+		assert_true(rig_open(r, &c, &err) < 0);
+		assert_string_equal(kernel.tried, rows[i].tried);
+		if (!strstr(err.text, rows[i].text))
+			fail_msg("row %u: %s", i, err.text);
+		// Nothing is left behind.
+		netns_run("! ip link show dev wx0 | grep -q 'prog/xdp'");
+	}
+	memset(&kernel, 0, sizeof(kernel));
+	rig_open_ok(r, &c);
+	rig_exchange(r, 100);
+}
+
+// Nothing works: the last mode's error is what the operator sees.
+static void test_without_any_mode_the_last_error_is_told(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0(XDP_MODE_AUTO);
+	struct error err = {0};
+	kernel.zerocopy = kernel.native = EOPNOTSUPP;
+	kernel.generic = ENOSPC;
+	assert_int_equal(rig_open(r, &c, &err), -ENOSPC);
+	assert_string_equal(kernel.tried, "zcncg");
+	assert_non_null(strstr(err.text, "cannot attach the XDP program: No space left"));
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_zerocopy_comes_first_and_needs_no_excuse),
+		T(test_the_next_best_mode_says_why_not_better),
+		T(test_a_configured_mode_is_not_replaced),
+		T(test_what_is_the_same_in_every_mode_is_an_error_at_once),
+		T(test_without_any_mode_the_last_error_is_told),
+	};
+	int status;
+	if (!netns_enter(&status))
+		return status;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
