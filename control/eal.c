@@ -4,6 +4,7 @@
 
 #include "control/log.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -67,6 +68,22 @@ static void lcore_text(
 		snprintf(buf + n, size - n, ")");
 }
 
+// The environment asks the loader whether it is a shared library itself, and if so loads every
+// driver there is on the system: a hundred libraries, 16 MB and 100 ms, none of them of use to a
+// switch that only has rte_vhost speak. While it starts, this comes before libc's and says no.
+static bool is_starting;
+
+void *dlopen(const char *file, int mode)
+{
+	static void *(*of_libc)(const char *, int);
+
+	if (is_starting && file && strncmp(file, "librte_eal.so", 13) == 0)
+		return NULL;
+	if (!of_libc)
+		of_libc = (void *(*)(const char *, int))(uintptr_t)dlsym(RTLD_NEXT, "dlopen");
+	return of_libc(file, mode);
+}
+
 static void no_usage(const char *name)
 {
 }
@@ -91,7 +108,9 @@ int eal_start(const struct switch_config *config, struct error *err)
 	// Its arguments are ours, not the operator's: no page of help about them. (The environment
 	// refuses --in-memory beside --no-huge; --no-shconf leaves no files behind either.)
 	rte_set_application_usage_hook(no_usage);
+	is_starting = true;
 	rc = rte_eal_init(n, argv);
+	is_starting = false;
 	// It pinned us to the lcore.
 	sched_setaffinity(0, sizeof(cores), &cores);
 	pthread_setname_np(pthread_self(), name);

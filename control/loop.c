@@ -164,6 +164,8 @@ void loop_stop(struct daemon *d)
 	for (unsigned i = 0; i < sizeof(events) / sizeof(events[0]); i++)
 		if (events[i])
 			event_free(events[i]);
+	if (d->sw)
+		switch_end(d->sw);
 	metrics_free(d->metrics);
 	running_free(d->running);
 	json_decref(d->saved);

@@ -204,7 +204,7 @@ static int start_driver(struct vhost_user *vu, struct error *err)
 		rte_vhost_driver_get_protocol_features(c->socket, &protocol_offered) ||
 		rte_vhost_driver_set_protocol_features(c->socket, protocol_offered & protocol) ||
 		rte_vhost_driver_callback_register(c->socket, &vhost_user_device_ops) ||
-		rte_vhost_driver_start(c->socket)) {
+		vhost_user_start_driver(c->socket)) {
 		rte_vhost_driver_unregister(c->socket);
 		return error_set(err, -EIO, "socket", "socket: cannot listen on or connect to %s",
 			c->socket);

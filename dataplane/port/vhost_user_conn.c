@@ -3,37 +3,44 @@
 #include "dataplane/port/vhost_user_int.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
+// A descriptor that the daemon opens at its start is less than this.
+#define PIPE_FDS 1024
 // A peer that stops in the middle of a message holds up the event thread for no longer than this.
 #define PEER_TIMEOUT_MS 100
 
+// A port's lock may be taken under the first of these two, and the second under a port's.
 static pthread_mutex_t ports_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct vhost_user *ports;
-// Which port a connection belongs to. Under ports_lock.
+static pthread_mutex_t vids_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct vhost_user *ports; // under ports_lock
+// Which port a connection belongs to. Under vids_lock.
 static struct vhost_user *by_vid[1024];
 
 struct vhost_user *vhost_user_find(int vid)
 {
 	struct vhost_user *vu = NULL;
 
-	pthread_mutex_lock(&ports_lock);
+	pthread_mutex_lock(&vids_lock);
 	if (vid >= 0 && vid < (int)(sizeof(by_vid) / sizeof(by_vid[0])))
 		vu = by_vid[vid];
-	pthread_mutex_unlock(&ports_lock);
+	pthread_mutex_unlock(&vids_lock);
 	return vu;
 }
 
 static void set_vid(int vid, struct vhost_user *vu)
 {
-	pthread_mutex_lock(&ports_lock);
+	pthread_mutex_lock(&vids_lock);
 	if (vid >= 0 && vid < (int)(sizeof(by_vid) / sizeof(by_vid[0])))
 		by_vid[vid] = vu;
-	pthread_mutex_unlock(&ports_lock);
+	pthread_mutex_unlock(&vids_lock);
 }
 
 void vhost_user_list(struct vhost_user *vu)
@@ -41,6 +48,7 @@ void vhost_user_list(struct vhost_user *vu)
 	pthread_mutex_lock(&ports_lock);
 	vu->next = ports;
 	ports = vu;
+	vhost_user_settle();
 	pthread_mutex_unlock(&ports_lock);
 }
 
@@ -53,9 +61,18 @@ void vhost_user_unlist(struct vhost_user *vu)
 			break;
 		}
 	}
+	pthread_mutex_unlock(&ports_lock);
+	pthread_mutex_lock(&vids_lock);
 	for (size_t i = 0; i < sizeof(by_vid) / sizeof(by_vid[0]); i++)
 		if (by_vid[i] == vu)
 			by_vid[i] = NULL;
+	pthread_mutex_unlock(&vids_lock);
+}
+
+void vhost_user_with_list(void (*fn)(struct vhost_user *ports))
+{
+	pthread_mutex_lock(&ports_lock);
+	fn(ports);
 	pthread_mutex_unlock(&ports_lock);
 }
 
@@ -100,6 +117,43 @@ static int find_connfd(const char *path, int old)
 		best = fd;
 	}
 	return best;
+}
+
+// Ends of pipes that can be written, by descriptor: their inodes, 0 for all else.
+static void list_pipes(ino_t pipes[PIPE_FDS])
+{
+	for (int fd = 0; fd < PIPE_FDS; fd++) {
+		struct stat st;
+		bool found = !fstat(fd, &st) && S_ISFIFO(st.st_mode) &&
+			     (fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY;
+
+		pipes[fd] = found ? st.st_ino : 0;
+	}
+}
+
+// rte_vhost's event thread waits for a second at a time, and what it waits for does not grow
+// meanwhile: a VMM that connects to a new socket is not heard for up to a second. A pipe wakes the
+// thread, which rte_vhost uses for connections but not for sockets. It is made at the first start.
+int vhost_user_start_driver(const char *path)
+{
+	static ino_t before[PIPE_FDS], after[PIPE_FDS];
+	static int wake = -1;
+	static bool looked;
+	int rc;
+
+	if (!looked)
+		list_pipes(before);
+	rc = rte_vhost_driver_start(path);
+	if (!looked) {
+		list_pipes(after);
+		for (int fd = 0; fd < PIPE_FDS; fd++)
+			if (after[fd] && after[fd] != before[fd])
+				wake = fd;
+		looked = true;
+	}
+	if (wake >= 0)
+		(void)!write(wake, "", 1);
+	return rc;
 }
 
 static void bound_waits(int fd)
@@ -224,13 +278,18 @@ static int new_device(int vid)
 		return -1;
 	pthread_mutex_lock(&vu->lock);
 	vu->features = features | vu->own_features;
-	vu->running = true;
-	vu->stopped = false;
-	vhost_user_start(vu);
 	vhost_user_connected(vu);
 	vu->suspect = false;
 	pthread_mutex_unlock(&vu->lock);
+	// Before its frames are taken: what was learnt of a guest that is gone must not be forgotten
+	// once this one's addresses are being learnt.
 	vhost_user_link(vu, PORT_LINK_UP);
+	pthread_mutex_lock(&vu->lock);
+	vu->running = true;
+	vu->stopped = false;
+	vhost_user_came();
+	vhost_user_start(vu);
+	pthread_mutex_unlock(&vu->lock);
 	return 0;
 }
 

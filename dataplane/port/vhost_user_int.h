@@ -4,8 +4,8 @@
 // Three threads meet here. Workers see a ring only through ring.active, under RCU. rte_vhost's
 // event thread starts and stops rings: it clears ring.active, waits for a grace period, and only
 // then lets anything happen to the memory, addresses or descriptors that the ring uses. Control
-// opens, closes and describes. The event thread and control share the state below under `lock`,
-// which no worker takes and which is never held while rte_vhost is asked to take locks of its own.
+// opens, closes and describes; for a moment after the start EAL's alarm thread starts rings too.
+// They share the state below under `lock`, which no worker takes and which is never held while rte_vhost is asked to take locks of its own.
 //
 // The life of a connection: new_connection, messages (before_message .. after_message around what
 // rte_vhost does with each), new_device when the first pair is ready, destroy_device,
@@ -75,13 +75,26 @@ extern const struct rte_vhost_device_ops vhost_user_device_ops;
 void vhost_user_link(struct vhost_user *vu, enum port_link link);
 // Sets that reason to what a guest that works has negotiated. Lock held.
 void vhost_user_connected(struct vhost_user *vu);
+// rte_vhost_driver_start, heard at once. Control.
+int vhost_user_start_driver(const char *path);
 // The port that a connection belongs to, or NULL.
 struct vhost_user *vhost_user_find(int vid);
 // Lists an open port, so that connections find it; takes it off, so that none does any more.
 void vhost_user_list(struct vhost_user *vu);
 void vhost_user_unlist(struct vhost_user *vu);
+// Calls fn with the first of all open ports, which stay so meanwhile. Lock not held.
+void vhost_user_with_list(void (*fn)(struct vhost_user *ports));
 // What a port without a connection waits for.
 const char *vhost_user_waiting(const struct vhost_user *vu);
+
+// --- vhost_user_settle.c: the daemon's start ---
+
+// A port was opened. Control, the list locked.
+void vhost_user_settle(void);
+// A guest is there. Event thread.
+void vhost_user_came(void);
+// Whether rings from guests must not start yet. When they may, vhost_user_start is called for all.
+bool vhost_user_settling(void);
 
 // --- vhost_user_msg.c: what is done around rte_vhost's handling of each message ---
 

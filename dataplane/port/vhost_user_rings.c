@@ -139,7 +139,7 @@ void vhost_user_start(struct vhost_user *vu)
 	__atomic_store_n(
 		&vu->port.offloads, vhost_features_offloads(vu->features), __ATOMIC_RELAXED);
 	for (unsigned i = 0; i < 2 * vu->port.config.queues; i++) {
-		if (vu->ring[i].active)
+		if (vu->ring[i].active || (i % 2 && vhost_user_settling()))
 			continue;
 		if (vu->ring[i].ready)
 			ring_start(vu, i, false);

@@ -42,6 +42,7 @@ struct sw {
 	uint32_t age_s;
 	struct workers shared;
 	uint32_t n_workers;
+	bool ending; // no port is polled any more
 	struct worker *worker[WORKERS_MAX];
 	struct event_queue events;
 	uint64_t plan_seq;

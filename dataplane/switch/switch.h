@@ -86,6 +86,9 @@ struct switch_event {
 
 // Starts the workers. `config` is copied.
 int switch_new(const struct switch_config *config, struct sw **out, struct error *err);
+// From here on nothing is taken from any port. What a guest has in its ring waits there for the next
+// daemon; taken while ports are closed one by one it would be lost.
+void switch_end(struct sw *sw);
 // Removes all ports, stops the workers, frees. NULL is fine.
 void switch_free(struct sw *sw);
 

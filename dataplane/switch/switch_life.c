@@ -129,6 +129,13 @@ fail:
 	return rc;
 }
 
+void switch_end(struct sw *sw)
+{
+	sw->ending = true;
+	// Without memory for a plan frames are taken until each port is closed.
+	(void)sw_publish(sw);
+}
+
 void switch_free(struct sw *sw)
 {
 	if (!sw)
@@ -150,7 +157,7 @@ int sw_publish(struct sw *sw)
 	struct plan_input in[PORT_MAX];
 	uint32_t n = 0;
 
-	for (struct sw_port *p = sw->ports; p; p = p->next)
+	for (struct sw_port *p = sw->ending ? NULL : sw->ports; p; p = p->next)
 		in[n++] = (struct plan_input){
 			.port = p->port,
 			.lanes = p->lanes,
@@ -275,11 +282,11 @@ static void watch_drops(struct sw *sw, struct sw_port *p, uint32_t now)
 static void flush_if_down(struct sw *sw, struct sw_port *p)
 {
 	pthread_mutex_lock(&p->lock);
-	bool flush = p->flush;
+	// A link that comes up waits for it, and its frames come after.
+	if (p->flush)
+		sw_forget(sw, p->id, 0, false);
 	p->flush = false;
 	pthread_mutex_unlock(&p->lock);
-	if (flush)
-		sw_forget(sw, p->id, 0, false);
 }
 
 void switch_tick(struct sw *sw)

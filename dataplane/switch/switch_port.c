@@ -54,7 +54,10 @@ static void on_link(void *ctx, struct port *port, enum port_link link, const cha
 	pthread_mutex_lock(&p->lock);
 	bool changed = p->link_up != up;
 	p->link_up = up;
-	p->flush |= changed && !up;
+	// What was learnt is forgotten by the next tick. A guest that is back before then (its VMM
+	// or we were started anew) has its addresses still, and those it had will be all it has.
+	if (changed)
+		p->flush = !up;
 	snprintf(p->why, sizeof(p->why), "%s", why ? why : "");
 	pthread_mutex_unlock(&p->lock);
 	__atomic_store_n(&port->link, link, __ATOMIC_RELAXED);

@@ -76,6 +76,10 @@ int switch_new(const struct switch_config *config, struct sw **out, struct error
 	return 0;
 }
 
+void switch_end(struct sw *sw)
+{
+}
+
 void switch_free(struct sw *sw)
 {
 	if (!sw)
