@@ -23,6 +23,7 @@ void api_stats_add(json_t *to, const struct port_stats *st)
 		{"suppressed", st->suppressed},
 		{"kicks", st->kicks},
 		{"copied", st->copied},
+		{"cpu_ns", st->cpu_ns},
 	};
 	uint64_t dropped = 0;
 	json_t *drops = json_object();
@@ -93,6 +94,10 @@ static const struct api_param show_fields[] = {{"port", API_PORT, true, "name of
 	{"suppressed", API_NUMBER, true, "notifications that were not needed"},
 	{"kicks", API_NUMBER, true, "wake-ups by the guest or device"},
 	{"copied", API_NUMBER, true, "bytes copied into the receiver"},
+	{"cpu_ns", API_NUMBER, true,
+		"CPU time of workers on frames from the port, nanoseconds; measured in one pass of "
+		"64, "
+		"chosen at random"},
 	{"dropped", API_NUMBER, true, "frames dropped, for all reasons"},
 	{"drops", API_GROUP, true, "frames dropped by reason; see stats.reasons"}, {NULL}};
 static const struct api_param reason_fields[] = {{"reason", API_TEXT, true, "name of the counter"},

@@ -68,7 +68,42 @@ static inline void coarse_time(struct worker *w, uint64_t now)
 	}
 }
 
-bool worker_pass(struct worker *w, const struct plan *plan)
+// Queues beyond these in one pass go without their part of what is shared out.
+#define LAPS_MAX 64
+
+// How long each queue of a pass with frames took.
+struct laps {
+	uint64_t from, last, sum;
+	uint32_t n;
+	struct {
+		struct port_stats *stats;
+		uint64_t cycles;
+	} at[LAPS_MAX];
+};
+
+static void lap(struct laps *l, struct port_stats *stats)
+{
+	uint64_t now = cycles(), took = now - l->last;
+
+	l->last = now;
+	if (!stats || l->n == LAPS_MAX)
+		return;
+	l->at[l->n].stats = stats;
+	l->at[l->n++].cycles = took;
+	l->sum += took;
+}
+
+static void laps_count(const struct laps *l, uint64_t cycles_hz)
+{
+	double all = (double)(cycles() - l->from) * 1e9 * WORKER_TIMED_EACH / (double)cycles_hz;
+
+	for (uint32_t i = 0; i < l->n && l->sum; i++)
+		add(&l->at[i].stats->cpu_ns,
+			(uint64_t)(all * (double)l->at[i].cycles / (double)l->sum));
+}
+
+static inline __attribute__((always_inline)) bool pass(
+	struct worker *w, const struct plan *plan, struct laps *laps)
 {
 	struct forward *fw = &w->forward;
 	struct burst *b = &w->burst;
@@ -82,12 +117,17 @@ bool worker_pass(struct worker *w, const struct plan *plan)
 	for (uint32_t i = 0; i < n; i++) {
 		const struct plan_rxq *rq = &plan->rxq[w->id][i];
 		b->is_uniform = false;
-		if (!rq->ops->rx(rq->port, rq->q, b, rq->stats))
+		if (!rq->ops->rx(rq->port, rq->q, b, rq->stats)) {
+			if (laps)
+				lap(laps, NULL);
 			continue;
+		}
 		frames += b->n;
 		forward(fw, rq, b);
 		rq->ops->rx_done(rq->port, rq->q, b);
 		forward_touch_rx(fw, rq);
+		if (laps)
+			lap(laps, rq->stats);
 	}
 	if (unlikely(w->id == 0 && announce_is_pending(&w->shared->announce)))
 		busy = announce_pass(w, plan);
@@ -96,6 +136,25 @@ bool worker_pass(struct worker *w, const struct plan *plan)
 		add(&w->counters.frames, frames);
 	event_ring_tell(&w->events);
 	return busy || frames;
+}
+
+bool worker_pass(struct worker *w, const struct plan *plan)
+{
+	return pass(w, plan, NULL);
+}
+
+__attribute__((noinline)) bool worker_pass_timed(struct worker *w, const struct plan *plan)
+{
+	struct laps laps;
+
+	laps.n = 0;
+	laps.sum = 0;
+	laps.from = laps.last = cycles();
+	bool busy = pass(w, plan, &laps);
+	laps_count(&laps, w->shared->cycles_hz);
+	w->random = w->random * 1664525 + 1013904223; // Numerical Recipes' generator
+	w->to_timed = 1 + (uint32_t)((uint64_t)w->random * (2 * WORKER_TIMED_EACH - 1) >> 32);
+	return busy;
 }
 
 // --- Sleep ---
@@ -166,7 +225,8 @@ static void loop(struct worker *w)
 			w->seq = plan->seq;
 			disarm(w, plan); // a queue may come from a worker that slept
 		}
-		bool busy = worker_pass(w, plan);
+		bool busy = unlikely(--w->to_timed == 0) ? worker_pass_timed(w, plan)
+							 : worker_pass(w, plan);
 		uint64_t now = cycles();
 		add(&w->counters.passes, 1);
 		if (busy) {
@@ -260,6 +320,8 @@ int worker_start(struct workers *shared, uint32_t id, uint32_t n, int32_t core, 
 	w->id = id;
 	w->core = core;
 	w->shared = shared;
+	w->random = id;
+	w->to_timed = 1;
 	w->epfd = w->wake_fd = -1;
 	rc = make_fds(w);
 	if (rc == 0)

@@ -9,6 +9,13 @@
 // wish, full fence, looks at the ring again), looks whether the plan is still the one whose queues
 // it armed, goes offline for RCU and waits in epoll for a kick or its own wake descriptor. Kicks
 // are edge-triggered and never read. Nothing periodic runs in a worker: idle guests cost nothing.
+//
+// Whose time it is. Every so often, on average once in WORKER_TIMED_EACH passes, a pass reads the clock
+// after each queue, and counts what each took that many times for its port: from polling the queue to
+// giving the burst back, delivery to all receivers included. What belongs to no queue (notifications,
+// looking at empty queues) is shared out in the same proportion, so that all ports together have the
+// worker's busy time. The distance is random: nothing periodic in the traffic hides from it. All other
+// passes pay one count.
 #pragma once
 
 #include "dataplane/frame/frame.h"
@@ -18,6 +25,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#define WORKER_TIMED_EACH 64
 
 // What all workers of a switch share.
 struct workers {
@@ -49,6 +58,8 @@ struct worker {
 	struct worker_counters counters __attribute__((aligned(64)));
 	uint64_t seq;         // of the plan in use
 	uint64_t next_second; // ticks at which the coarse clock is read again
+	uint32_t to_timed;    // passes until one is timed
+	uint32_t random;      // state of its distance
 	struct event_ring events;
 	struct forward forward;
 	struct burst burst;
@@ -69,3 +80,5 @@ void worker_get(const struct worker *w, struct switch_worker *out);
 
 // One pass over the worker's queues; true if there were frames. For tests and the worker itself.
 bool worker_pass(struct worker *w, const struct plan *plan);
+// The same, and counts the time that each queue took.
+bool worker_pass_timed(struct worker *w, const struct plan *plan);

@@ -3,6 +3,7 @@
 #include "tests/lib/fake_port.h"
 
 #include "dataplane/frame/offload.h"
+#include "dataplane/switch/cycles.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -33,6 +34,7 @@ struct fake_port {
 	uint32_t n_out, max_out;
 	bool forgetful, ordered;
 	uint32_t view_len;
+	uint64_t cost;
 	struct frame_seg *views[FRAME_BURST];
 	uint32_t last_seq[256];
 	char steered[4096];
@@ -207,6 +209,8 @@ static uint32_t fake_rx(struct port *port, unsigned q, struct burst *b, struct p
 	if (n) {
 		st->rx_frames += n;
 		st->rx_bursts++;
+		for (uint64_t from = cycles(); p->cost && cycles() - from < p->cost;)
+			;
 	}
 	return n;
 }
@@ -493,6 +497,13 @@ void fake_set_forgetful(struct port *port, bool forgetful)
 {
 	pthread_mutex_lock(&fake(port)->lock);
 	fake(port)->forgetful = forgetful;
+	pthread_mutex_unlock(&fake(port)->lock);
+}
+
+void fake_set_cost(struct port *port, uint64_t ticks)
+{
+	pthread_mutex_lock(&fake(port)->lock);
+	fake(port)->cost = ticks;
 	pthread_mutex_unlock(&fake(port)->lock);
 }
 
