@@ -21,12 +21,14 @@
 struct screen {
 	struct cli *cli;
 	struct top top;
+	json_t *ports, *workers; // of the last look
 	double interval;
 	long count; // looks left; -1: no end
 	enum top_sort sort;
 	bool reverse, bits, help, paused, editing, utf8, is_live;
 	char filter[32], version[32];
 	unsigned first; // port at the top of the list
+	unsigned name_width;
 	unsigned rows, columns;
 	char *out; // the frame being drawn
 	size_t out_len;
@@ -55,6 +57,20 @@ static uint64_t now_ns(void)
 	return ts.tv_sec * UINT64_C(1000000000) + ts.tv_nsec;
 }
 
+// One object a line.
+static void print_difference(
+	const struct screen *s, const json_t *ports, const json_t *workers, double seconds)
+{
+	json_t *json = top_difference((const json_t *const[]){s->ports, ports},
+		(const json_t *const[]){s->workers, workers}, seconds);
+
+	json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+	putchar('\n');
+	json_decref(json);
+	if (fflush(stdout) == EOF)
+		stop = 1;
+}
+
 static int look(struct screen *s)
 {
 	json_t *ports = NULL, *workers = NULL, *addresses = NULL;
@@ -67,13 +83,18 @@ static int look(struct screen *s)
 	if (status == CLI_OK) {
 		const json_t *v;
 		size_t i;
-		top_update(&s->top, ports, workers, now_ns());
+		uint64_t then = s->top.last_ns, now = now_ns();
+		top_update(&s->top, ports, workers, now);
+		if (s->cli->json && then)
+			print_difference(s, ports, workers, (double)(now - then) / 1e9);
 		s->top.n_addresses = 0;
 		json_array_foreach (addresses, i, v)
 			s->top.n_addresses += (unsigned)get_number(v, "addresses");
 	}
-	json_decref(ports);
-	json_decref(workers);
+	json_decref(s->ports);
+	json_decref(s->workers);
+	s->ports = ports;
+	s->workers = workers;
 	json_decref(addresses);
 	return status;
 }
@@ -142,17 +163,19 @@ static void draw_title(struct screen *s)
 
 static void draw_port(struct screen *s, const struct top_port *p, unsigned spark)
 {
-	char n[5][SHORT_NUMBER], line[3 * TOP_HISTORY + 1];
+	char n[5][SHORT_NUMBER], line[3 * TOP_HISTORY + 1], name[32];
 	const char *colour = strcmp(p->state, "up") == 0     ? GOOD
 			     : strcmp(p->state, "down") == 0 ? WARN
 							     : BAD;
 
 	top_sparkline(p, spark, s->utf8, line);
-	fprintf(s->to, "%-12.12s %s%-6s%s %6s %6s %6s %6s %s%6s%s %3.0f%% %-10.10s", p->name,
-		paint(s->cli, colour), p->state, unpaint(s->cli), short_number(p->rx_pps, n[0]),
-		short_number(p->rx_bps, n[1]), short_number(p->tx_pps, n[2]),
-		short_number(p->tx_bps, n[3]), p->drop_ps > 0 ? paint(s->cli, BAD) : "",
-		short_number(p->drop_ps, n[4]), p->drop_ps > 0 ? unpaint(s->cli) : "", 100 * p->cpu,
+	top_name(p->name, s->name_width, name);
+	fprintf(s->to, "%-*s %s%-6s%s %6s %6s %6s %6s %s%6s%s %3.0f%% %-10.10s", (int)s->name_width,
+		name, paint(s->cli, colour), p->state, unpaint(s->cli),
+		short_number(p->rx_pps, n[0]), short_number(p->rx_bps, n[1]),
+		short_number(p->tx_pps, n[2]), short_number(p->tx_bps, n[3]),
+		p->drop_ps > 0 ? paint(s->cli, BAD) : "", short_number(p->drop_ps, n[4]),
+		p->drop_ps > 0 ? unpaint(s->cli) : "", 100 * p->cpu,
 		p->drop_ps > 0 ? p->reason : "");
 	if (spark)
 		fprintf(s->to, " %s", line);
@@ -165,14 +188,23 @@ static void draw_ports(struct screen *s)
 	unsigned n = top_sort_ports(&s->top, s->sort, s->reverse, s->filter, order);
 	unsigned room = s->is_live ? (s->rows > s->line + 2 ? s->rows - s->line - 2 : 1) : n;
 
-	// What a port takes without its history is 71 columns.
-	if (s->columns > 74)
-		spark = s->columns - 72 > TOP_HISTORY ? TOP_HISTORY : s->columns - 72;
+	// Beside its name a port takes 59 columns, and at least 9 for its history; longer names are
+	// whole where there is room.
+	s->name_width = 12;
+	for (unsigned i = 0; i < n; i++) {
+		unsigned length = (unsigned)strlen(s->top.ports[order[i]].name);
+		if (length > s->name_width && (!s->is_live || s->columns >= length + 68))
+			s->name_width = length;
+	}
+	if (s->columns > s->name_width + 62)
+		spark = s->columns - s->name_width - 60;
+	if (spark > TOP_HISTORY)
+		spark = TOP_HISTORY;
 	if (s->first + room > n)
 		s->first = n > room ? n - room : 0;
-	fprintf(s->to, "%s%-12s %-6s %6s %6s %6s %6s %6s %4s %-10s%s%s", paint(s->cli, STRONG),
-		"PORT", "STATE", "RX/s", "RXbit", "TX/s", "TXbit", "DROP/s", "CPU", "BECAUSE",
-		spark >= 7 ? " HISTORY" : "", unpaint(s->cli));
+	fprintf(s->to, "%s%-*s %-6s %6s %6s %6s %6s %6s %4s %-10s%s%s", paint(s->cli, STRONG),
+		(int)s->name_width, "PORT", "STATE", "RX/s", "RXbit", "TX/s", "TXbit", "DROP/s",
+		"CPU", "BECAUSE", spark >= 7 ? " HISTORY" : "", unpaint(s->cli));
 	end_line(s);
 	for (unsigned i = 0; i < room && s->first + i < n; i++)
 		draw_port(s, &s->top.ports[order[s->first + i]], spark);
@@ -189,9 +221,8 @@ static void draw_help(struct screen *s)
 		"  s        next order      R  the other way round",
 		"  /        show only ports with a word in their name; Enter ends, Esc clears",
 		"  p space  pause", "  + -      slower, faster", "  up down  scroll", "",
-		"  CPU of a port is its share of its workers' busy time, by frames received.",
-		"  BECAUSE is the reason of most of its drops since it was opened.", "",
-		"  any key goes back"};
+		"  CPU of a port is what workers need for frames from it, of a core.",
+		"  BECAUSE is the reason of most of its drops now.", "", "  any key goes back"};
 
 	for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]) && s->line + 1 < s->rows; i++) {
 		fputs(lines[i], s->to);
@@ -356,7 +387,7 @@ static int loop(struct screen *s)
 		if (stop)
 			break;
 		status = look(s);
-		if (status == CLI_OK && !s->is_live)
+		if (status == CLI_OK && !s->is_live && !s->cli->json)
 			draw(s);
 		if (s->count > 0 && --s->count == 0)
 			break;
@@ -398,13 +429,13 @@ static int parse(struct screen *s, int argc, char **argv)
 		case 'f':
 			snprintf(s->filter, sizeof(s->filter), "%s", optarg);
 			break;
+		case 'j':
+			s->cli->json = true;
+			break;
 		case 'h':
 			command_help("top", NULL);
 			return -1;
 		default:
-			if (opt == 'j')
-				return cli_wrong(s->cli,
-					"top has no JSON: use stats show -j, worker show -j");
 			return CLI_USAGE;
 		}
 	}
@@ -452,9 +483,7 @@ static int run(struct cli *cli, int argc, char **argv)
 	s->interval = 1;
 	s->count = -1;
 	s->sort = SORT_RX;
-	int status = cli->json
-			     ? cli_wrong(cli, "top has no JSON: use stats show -j, worker show -j")
-			     : parse(s, argc, argv);
+	int status = parse(s, argc, argv);
 	if (status == CLI_OK)
 		status = cli_call(cli, "version.show", NULL, &version);
 	if (status == CLI_OK) {
@@ -462,7 +491,7 @@ static int run(struct cli *cli, int argc, char **argv)
 		json_decref(version);
 		setlocale(LC_CTYPE, "");
 		s->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
-		s->is_live = isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
+		s->is_live = !cli->json && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
 		measure(s);
 		if (s->is_live)
 			enter_terminal();
@@ -470,6 +499,9 @@ static int run(struct cli *cli, int argc, char **argv)
 		if (s->is_live)
 			leave_terminal();
 	}
+	top_fini(&s->top);
+	json_decref(s->ports);
+	json_decref(s->workers);
 	free(s);
 	return status < 0 ? CLI_OK : status;
 }
@@ -482,7 +514,8 @@ const struct command cmd_top[] = {
 			   "rx, tx, drops\n"
 			   "or cpu; -f: only ports with this in their name. Into a pipe it prints "
 			   "one table\n"
-			   "after another.",
+			   "after another; with -j, an object a line: what counters gained in so "
+			   "many seconds.",
 		.example = "top -d 0.5 -n 2 -o drops",
 		.run = run},
 	{NULL},

@@ -31,23 +31,27 @@ static struct top_port *port_of(struct top *t, const char *name)
 
 static void top_reason(struct top_port *p, const json_t *now)
 {
+	json_t *drops = json_object_get(now, "drops"), *v;
 	const char *name;
-	json_t *v;
 	json_int_t most = 0;
 
 	p->reason[0] = 0;
-	json_object_foreach (json_object_get((json_t *)now, "drops"), name, v)
-		if (json_integer_value(v) > most) {
-			most = json_integer_value(v);
+	json_object_foreach (drops, name, v) {
+		json_int_t n = json_integer_value(v) - (json_int_t)get_number(p->drops, name);
+		if (n > most) {
+			most = n;
 			snprintf(p->reason, sizeof(p->reason), "%s", name);
 		}
+	}
+	json_decref(p->drops);
+	p->drops = json_incref(drops);
 }
 
 static void update_port(struct top_port *p, const json_t *now, double s, bool is_new)
 {
 	uint64_t rx = get_number(now, "rx_frames"), tx = get_number(now, "tx_frames");
 	uint64_t rxb = get_number(now, "rx_bytes"), txb = get_number(now, "tx_bytes");
-	uint64_t drops = get_number(now, "dropped");
+	uint64_t drops = get_number(now, "dropped"), cpu = get_number(now, "cpu_ns");
 
 	snprintf(p->state, sizeof(p->state), "%s", get_text(now, "state"));
 	if (!is_new) {
@@ -56,6 +60,7 @@ static void update_port(struct top_port *p, const json_t *now, double s, bool is
 		p->rx_bps = 8 * rate(rxb, p->rx_bytes, s);
 		p->tx_bps = 8 * rate(txb, p->tx_bytes, s);
 		p->drop_ps = rate(drops, p->dropped, s);
+		p->cpu = rate(cpu, p->cpu_ns, s) / 1e9;
 		memmove(p->history, p->history + 1, sizeof(p->history) - sizeof(p->history[0]));
 		p->history[TOP_HISTORY - 1] = (float)(p->rx_pps + p->tx_pps);
 	}
@@ -65,8 +70,8 @@ static void update_port(struct top_port *p, const json_t *now, double s, bool is
 	p->tx_frames = tx;
 	p->tx_bytes = txb;
 	p->dropped = drops;
+	p->cpu_ns = cpu;
 	p->seen = true;
-	p->cpu = 0;
 }
 
 static void update_worker(struct top_worker *w, const json_t *now, double s, bool is_new)
@@ -94,30 +99,6 @@ static void update_worker(struct top_worker *w, const json_t *now, double s, boo
 	w->cpu_ns = cpu;
 }
 
-// A port's share of its workers' busy time, by the frames each of them received from it. A queue's
-// own frames are not known: queues of one port count alike.
-static void share_cpu(struct top *t, const json_t *workers)
-{
-	const json_t *w, *q;
-	size_t i, j;
-
-	json_array_foreach ((json_t *)workers, i, w) {
-		double sum = 0;
-		const json_t *queues = json_object_get(w, "queues");
-		if (i >= t->n_workers)
-			break;
-		json_array_foreach ((json_t *)queues, j, q) {
-			struct top_port *p = port_of(t, get_text(q, "port"));
-			sum += p ? p->rx_pps : 0;
-		}
-		json_array_foreach ((json_t *)queues, j, q) {
-			struct top_port *p = port_of(t, get_text(q, "port"));
-			if (p && sum > 0)
-				p->cpu += t->workers[i].busy_share * p->rx_pps / sum;
-		}
-	}
-}
-
 void top_update(struct top *t, const json_t *ports, const json_t *workers, uint64_t now_ns)
 {
 	double s = t->last_ns ? (double)(now_ns - t->last_ns) / 1e9 : 0;
@@ -133,10 +114,12 @@ void top_update(struct top *t, const json_t *ports, const json_t *workers, uint6
 			update_port(p, v, s, t->n_ports > before);
 	}
 	for (unsigned p = 0; p < t->n_ports;)
-		if (t->ports[p].seen)
+		if (t->ports[p].seen) {
 			p++;
-		else
+		} else {
+			json_decref(t->ports[p].drops);
 			t->ports[p] = t->ports[--t->n_ports];
+		}
 	json_array_foreach ((json_t *)workers, i, v) {
 		if (i == TOP_WORKERS)
 			break;
@@ -144,9 +127,72 @@ void top_update(struct top *t, const json_t *ports, const json_t *workers, uint6
 		if (i >= t->n_workers)
 			t->n_workers = (unsigned)i + 1;
 	}
-	share_cpu(t, workers);
 	t->has_rates = t->last_ns != 0;
 	t->last_ns = now_ns;
+}
+
+void top_fini(struct top *t)
+{
+	while (t->n_ports)
+		json_decref(t->ports[--t->n_ports].drops);
+}
+
+// The object of `list` whose `key` is that of `now`.
+static const json_t *same(const json_t *list, const json_t *now, const char *key)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach ((json_t *)list, i, v)
+		if (json_equal(json_object_get(v, key), json_object_get(now, key)))
+			return v;
+	return NULL;
+}
+
+static json_t *difference(const json_t *const lists[2], const char *key, const char *const *texts,
+	const char *const *counters)
+{
+	json_t *out = json_array(), *to;
+	const json_t *now, *before;
+	size_t i;
+
+	json_array_foreach ((json_t *)lists[1], i, now) {
+		before = same(lists[0], now, key);
+		json_array_append_new(out, to = json_object());
+		for (const char *const *t = texts; *t; t++)
+			json_object_set(to, *t, json_object_get(now, *t));
+		for (const char *const *c = counters; *c && json_object_get(now, *c); c++) {
+			uint64_t from = get_number(before, *c), n = get_number(now, *c);
+			json_object_set_new(
+				to, *c, json_integer(n >= from ? (json_int_t)(n - from) : 0));
+		}
+	}
+	return out;
+}
+
+json_t *top_difference(const json_t *const ports[2], const json_t *const workers[2], double seconds)
+{
+	static const char *const port_texts[] = {"name", "state", NULL},
+				 *const port_counters[] = {"rx_frames", "rx_bytes", "tx_frames",
+					 "tx_bytes", "dropped", "cpu_ns", NULL},
+				 *const worker_texts[] = {"worker", "core", "state", "cycles_hz",
+					 NULL},
+				 *const worker_counters[] = {"frames", "busy_cycles", "idle_cycles",
+					 "sleeps", "cpu_ns", NULL};
+
+	return json_pack("{s:f, s:o, s:o}", "seconds", seconds, "ports",
+		difference(ports, "name", port_texts, port_counters), "workers",
+		difference(workers, "worker", worker_texts, worker_counters));
+}
+
+void top_name(const char *name, unsigned width, char buf[32])
+{
+	size_t n = strlen(name), head = width / 2, tail = width - head - 1;
+
+	if (n <= width)
+		snprintf(buf, 32, "%s", name);
+	else
+		snprintf(buf, 32, "%.*s~%s", (int)head, name, name + n - tail);
 }
 
 struct order {

@@ -22,6 +22,10 @@ ctl top -n 2 -d 0.2 >"$T/pipe"
 ! grep -q $'\e' "$T/pipe" || fail "escape sequences in a pipe"
 ctl top -n 1 -d 0.2 -f vm2 -o name | awk '/^vm/ {print $1}' >"$T/names"
 [[ $(tr '\n' ' ' <"$T/names") == 'vm2 vm20 vm21 vm22 vm23 vm24 vm25 vm26 vm27 vm28 vm29 ' ]] || fail "filter and order"
+ctl -j top -n 2 -d 0.2 >"$T/json"
+jq -se 'length == 2 and all(.[]; .seconds > 0.1 and (.ports | length == 30) and all(.ports[]; .rx_frames == 0 and .cpu_ns == 0) and .workers[0].worker == 0)' \
+	"$T/json" >/dev/null || fail "as JSON: $(<"$T/json")"
+[[ $(ctl top -j -n 1 -d 0.2 | jq -r '.ports[0] | keys_unsorted | join(" ")') == 'name state rx_frames rx_bytes tx_frames tx_bytes dropped cpu_ns' ]] || fail "keys of JSON"
 ctl_refuses 'one of name, rx' top -o size
 ctl_refuses '0.1 to 3600' top -d 0
 

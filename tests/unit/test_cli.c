@@ -78,9 +78,10 @@ static void broken_frames_do_no_harm(void **state)
 
 static void update(struct top *t, int frames, int drops, int busy, int seconds)
 {
-	json_t *ports = json_pack("[{s:s, s:s, s:i, s:i, s:i, s:{s:i}}, {s:s, s:s, s:i}]", "name",
-		"vm2", "state", "up", "rx_frames", frames, "rx_bytes", frames * 100, "dropped",
-		drops, "drops", "vlan", drops, "name", "vm10", "state", "down", "rx_frames", 0);
+	json_t *ports = json_pack("[{s:s, s:s, s:i, s:i, s:i, s:i, s:{s:i, s:i}}, {s:s, s:s, s:i}]",
+		"name", "vm2", "state", "up", "rx_frames", frames, "rx_bytes", frames * 100,
+		"cpu_ns", frames * 250000, "dropped", drops + 100, "drops", "rate", 100, "vlan",
+		drops, "name", "vm10", "state", "down", "rx_frames", 0);
 	json_t *workers = json_pack("[{s:i, s:n, s:s, s:i, s:i, s:i, s:[{s:s, s:i}, {s:s, s:i}]}]",
 		"worker", 0, "core", "state", "polling", "frames", frames, "busy_cycles", busy,
 		"cycles_hz", 1000, "queues", "port", "vm2", "queue", 0, "port", "vm10", "queue", 0);
@@ -104,10 +105,10 @@ static void top_shows_rates_between_looks(void **state)
 	assert_true(t->ports[0].rx_pps == 2000);
 	assert_true(t->ports[0].rx_bps == 1600000);
 	assert_true(t->ports[0].drop_ps == 4);
-	assert_string_equal(t->ports[0].reason, "vlan");
+	assert_string_equal(t->ports[0].reason, "vlan"); // not what was dropped before
 	assert_true(t->workers[0].busy_share == 0.5);
 	assert_true(t->workers[0].cycles == 0.25);
-	assert_true(t->ports[0].cpu == 0.5); // all frames were its
+	assert_true(t->ports[0].cpu == 0.5);
 	assert_true(t->ports[1].cpu == 0);
 	// Counters that start again are no rate.
 	update(t, 10, 0, 0, 4);
@@ -126,6 +127,7 @@ static void top_shows_rates_between_looks(void **state)
 	top_sparkline(&t->ports[0], 3, false, line);
 	assert_string_equal(line, "@ =");
 	top_sparkline(&t->ports[0], 1000, true, line);
+	top_fini(t);
 	free(t);
 }
 
@@ -145,7 +147,48 @@ static void ports_come_and_go_in_top(void **state)
 	assert_int_equal(t->n_ports, 0);
 	json_decref(ports);
 	json_decref(none);
+	top_fini(t);
 	free(t);
+}
+
+static void names_that_are_cut_stay_different(void **state)
+{
+	char buf[32];
+
+	top_name("vm1", 12, buf);
+	assert_string_equal(buf, "vm1");
+	top_name("webserver-01", 12, buf);
+	assert_string_equal(buf, "webserver-01");
+	top_name("webserver-production-01", 12, buf);
+	assert_string_equal(buf, "webser~on-01");
+	top_name("webserver-production-02", 13, buf);
+	assert_string_equal(buf, "webser~ion-02");
+}
+
+static void differences_have_the_names_of_the_api(void **state)
+{
+	json_t *p[2], *w[2], *want, *got;
+
+	p[0] = json_pack("[{s:s, s:s, s:i, s:i}]", "name", "a", "state", "up", "rx_frames", 10,
+		"rx_bytes", 5);
+	p[1] = json_pack("[{s:s, s:s, s:i, s:i}, {s:s, s:s, s:i}]", "name", "a", "state", "down",
+		"rx_frames", 30, "rx_bytes", 1, "name", "b", "state", "up", "rx_frames", 7);
+	w[0] = json_pack("[{s:i, s:n, s:i}]", "worker", 0, "core", "frames", 1);
+	w[1] = json_pack("[{s:i, s:n, s:i}]", "worker", 0, "core", "frames", 3);
+	got = top_difference(
+		(const json_t *const[]){p[0], p[1]}, (const json_t *const[]){w[0], w[1]}, 2);
+	// Counters that start again gained nothing; a port that is new, all it has.
+	want = json_pack("{s:f, s:[{s:s, s:s, s:i, s:i}, {s:s, s:s, s:i}], s:[{s:i, s:n, s:i}]}",
+		"seconds", 2.0, "ports", "name", "a", "state", "down", "rx_frames", 20, "rx_bytes",
+		0, "name", "b", "state", "up", "rx_frames", 7, "workers", "worker", 0, "core",
+		"frames", 2);
+	assert_true(json_equal(got, want));
+	json_decref(got);
+	json_decref(want);
+	for (unsigned i = 0; i < 2; i++) {
+		json_decref(p[i]);
+		json_decref(w[i]);
+	}
 }
 
 static void vlans_in_words(void **state)
@@ -198,6 +241,8 @@ int main(void)
 		cmocka_unit_test(broken_frames_do_no_harm),
 		cmocka_unit_test(top_shows_rates_between_looks),
 		cmocka_unit_test(ports_come_and_go_in_top),
+		cmocka_unit_test(names_that_are_cut_stay_different),
+		cmocka_unit_test(differences_have_the_names_of_the_api),
 		cmocka_unit_test(vlans_in_words),
 		cmocka_unit_test(every_command_explains_itself),
 	};
