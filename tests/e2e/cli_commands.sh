@@ -146,6 +146,91 @@ for noun in port fdb vlan stats worker config top monitor capture version; do
 done
 says 'Usage: weftctl fdb add MAC port PORT \[vlan VLAN\]' fdb add --help
 
+info "each command's exit status"
+while IFS='|' read -r want command; do
+	# shellcheck disable=SC2086
+	status "$want" $command
+done <<-STATUS
+	0|port show
+	0|port
+	0|port list
+	0|port show vm1
+	0|help
+	0|help port add
+	0|port add --help
+	0|--version
+	0|config check
+	0|top -n 1 -d 0.1
+	1|port show nosuch
+	1|port add vm1 type tap device x$$
+	1|port set nosuch mtu 1500
+	1|port del nosuch
+	1|fdb show port nosuch
+	1|fdb del 02:00:00:00:00:99
+	1|stats show nosuch
+	1|worker set 99 port vm1 queue 0
+	1|config set log level chatty
+	1|capture nosuch -c 1
+	1|monitor port nosuch
+	2|port show vm1 vm2
+	2|port set vm1
+	2|port set vm1 mut 1500
+	2|fdb add 52:54:00:00:00:01
+	2|vlan show ten
+	2|worker set one port vm1 queue 0
+	2|top -d 0
+	2|top -n x
+	2|capture
+	2|capture vm1 -c 0
+	2|--jason port show
+	2|help prot
+	3|-s $T/none.sock port show
+	3|-s $T/none.sock top -n 1
+	3|-s $T/none.sock capture vm1
+	3|-s $T/none.sock monitor
+STATUS
+
+info "-j prints what the API answers, in both forms, and a refusal as its error"
+# api METHOD [PARAMS]: the answer as weftd sends it.
+api() {
+	python3 - "$SOCKET" "$@" <<-'PY'
+		import json, socket, sys
+		s = socket.socket(socket.AF_UNIX)
+		s.connect(sys.argv[1])
+		params = json.loads(sys.argv[3]) if len(sys.argv) > 3 else {}
+		s.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": sys.argv[2], "params": params}).encode() + b"\n")
+		print(s.makefile().readline())
+	PY
+}
+# Numbers that run are all alike for this.
+still() { jq -S 'walk(if type == "number" then 0 else . end) | walk(if type == "object" then del(.weftctl, .uptime) else . end)'; }
+while IFS='|' read -r command method params; do
+	for form in "-j $command" "$command -j"; do
+		# shellcheck disable=SC2086
+		got=$({ ctl $form 2>/dev/null || true; } | still)
+		want=$(api "$method" "${params:-{\}}" | jq '.result // .error' | still)
+		[[ $got == "$want" ]] || fail "weftctl $form: $(diff <(echo "$got") <(echo "$want"))"
+	done
+done <<-'SAME'
+	port show|port.show
+	port show vm1|port.show|{"name": "vm1"}
+	port show nosuch|port.show|{"name": "nosuch"}
+	port del nosuch|port.del|{"name": "nosuch"}
+	fdb show|fdb.show
+	fdb show vlan 10|fdb.show|{"vlan": 10}
+	fdb del 02:00:00:00:00:99 vlan 7|fdb.del|{"mac": "02:00:00:00:00:99", "vlan": 7}
+	fdb flush port vm1|fdb.flush|{"port": "vm1"}
+	vlan show|vlan.show
+	vlan show 10|vlan.show|{"vlan": 10}
+	stats show|stats.show
+	stats show vm1|stats.show|{"port": "vm1"}
+	stats reasons|stats.reasons
+	worker show|worker.show
+	config show|config.show
+	config check|config.check
+	version|version.show
+SAME
+
 info "completion knows what is live"
 [[ $(ctl __complete port show v) == vm1 ]] || fail "completion of a port"
 [[ $(ctl __complete fdb show port h) == host ]] || fail "completion of a port by keyword"
