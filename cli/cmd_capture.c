@@ -18,6 +18,9 @@
 
 #define SNAPLEN 65535
 
+#define FINISH_ID 1000000 // of no other request
+#define FINISH_MS 2000
+
 struct job {
 	struct cli *cli;
 	const char *port, *file, *dir;
@@ -171,35 +174,65 @@ static bool flush(const struct job *j)
 	return (j->dump ? pcap_dump_flush(j->dump) : fflush(stdout)) == 0;
 }
 
+// False: enough were shown.
+static bool take(struct job *j, const json_t *params)
+{
+	const json_t *f;
+	size_t i;
+
+	j->lost = get_number(params, "lost");
+	json_array_foreach (json_object_get(params, "frames"), i, f)
+		if (!show_frame(j, f) || (j->max && j->shown == j->max))
+			return false;
+	return true;
+}
+
 static int follow(struct job *j)
 {
-	while (!stop) {
-		json_t *message, *f;
-		size_t i;
+	bool is_enough = false;
+
+	while (!stop && !is_enough) {
+		json_t *message;
 		int rc = connection_receive(j->cli->connection, -1, &message);
 		if (rc == -EINTR)
 			continue;
 		if (rc < 0)
 			return cli_fail(j->cli, "weftd closed the connection");
 		const char *method = get_text(message, "method");
-		json_t *params = json_object_get(message, "params");
+		const json_t *params = json_object_get(message, "params");
 		if (strcmp(method, "capture.end") == 0) {
 			cli_fail(j->cli, "%s", get_text(params, "why"));
-			stop = 1;
+			is_enough = true;
 		}
 		if (strcmp(method, "capture.frames") == 0)
-			j->lost = get_number(params, "lost");
-		json_array_foreach (json_object_get(params, "frames"), i, f) {
-			if (!show_frame(j, f) || (j->max && j->shown == j->max)) {
-				stop = 1;
-				break;
-			}
-		}
+			is_enough = !take(j, params);
 		json_decref(message);
 		if (!flush(j))
-			break;
+			is_enough = true;
 	}
 	return CLI_OK;
+}
+
+// After a signal: what is on its way still counts, and how many were lost is known only now.
+static void finish(struct job *j)
+{
+	json_t *message, *result = NULL;
+
+	if (connection_send(j->cli->connection, json_pack("{s:s, s:i, s:s}", "jsonrpc", "2.0", "id",
+							FINISH_ID, "method", "capture.stop")) < 0)
+		return;
+	while (!result && connection_receive(j->cli->connection, FINISH_MS, &message) == 0 &&
+		message) {
+		if (strcmp(get_text(message, "method"), "capture.frames") == 0)
+			take(j, json_object_get(message, "params"));
+		if (json_integer_value(json_object_get(message, "id")) == FINISH_ID)
+			result = json_incref(json_object_get(message, "result"));
+		json_decref(message);
+	}
+	if (result)
+		j->lost = get_number(result, "lost");
+	json_decref(result);
+	flush(j);
 }
 
 static int capture(struct job *j)
@@ -222,6 +255,8 @@ static int capture(struct job *j)
 	sigaction(SIGTERM, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	status = follow(j);
+	if (stop)
+		finish(j);
 	fprintf(stderr, "%llu frames captured, %llu lost\n", (unsigned long long)j->shown,
 		(unsigned long long)j->lost);
 	return status;

@@ -40,8 +40,10 @@ static int start(struct api_call *call)
 
 static int stop(struct api_call *call)
 {
-	capture_free(call->client->capture);
+	uint64_t lost = capture_stop(call->client->capture);
+
 	call->client->capture = NULL;
+	call->result = json_pack("{s:I}", "lost", (json_int_t)lost);
 	client_set_patience(call->client);
 	return 0;
 }
@@ -50,6 +52,9 @@ static const struct api_param params[] = {{"port", API_PORT, true, "the port"},
 	{"dir", API_TEXT, false,
 		"rx: from the port into the switch; tx: to the port; both (default)"},
 	{"snaplen", API_NUMBER, false, "bytes of each frame at most; default: all"}, {NULL}};
+
+static const struct api_param stopped[] = {
+	{"lost", API_NUMBER, true, "frames that the capture lost in all"}, {NULL}};
 
 const struct api_method api_capture_methods[] = {
 	{.name = "capture.start",
@@ -66,8 +71,9 @@ const struct api_method api_capture_methods[] = {
 		.example = "{\"port\": \"vm1\", \"dir\": \"rx\", \"snaplen\": 128}",
 		.run = start},
 	{.name = "capture.stop",
-		.help = "Ends the capture.",
+		.help = "Ends the capture; what it has yet is sent before the answer.",
 		.changes = true,
+		.result = stopped,
 		.example = "{}",
 		.run = stop},
 	{NULL},

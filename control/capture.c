@@ -120,6 +120,34 @@ int capture_new(struct sw *sw, struct event_base *base, struct client *c, const 
 	return 0;
 }
 
+static void nothing(void *ctx, const struct capture_frame *f)
+{
+}
+
+uint64_t capture_stop(struct capture *cap)
+{
+	uint64_t lost, end;
+	uint32_t n, unread = 0, turns = 0;
+
+	if (!cap)
+		return 0;
+	lost = end = cap->lost;
+	if (!cap->is_ended) {
+		on_timer(-1, 0, cap);
+		// What the client has no room for. Workers go on, but this ends.
+		do {
+			n = switch_capture_read(
+				cap->sw, cap->port, FRAMES_A_TURN, nothing, NULL, &lost);
+			unread += n;
+		} while (n == FRAMES_A_TURN && ++turns < 1000);
+		cap->is_ended = true;
+		if (switch_capture_stop(cap->sw, cap->port, &end) == 0)
+			lost = end;
+	}
+	capture_free(cap);
+	return lost + unread;
+}
+
 void capture_free(struct capture *cap)
 {
 	uint64_t lost;

@@ -14,6 +14,9 @@ int capture_new(struct sw *sw, struct event_base *base, struct client *c, const 
 	unsigned dirs, uint32_t snaplen, struct capture **out, struct error *err);
 // The port was removed or replaced: tells the client, if the capture is of this port. NULL is fine.
 void capture_end(struct capture *cap, const char *port);
+// Sends what there is and the client has room for, ends and frees the capture; how many frames were lost
+// in all. NULL is fine.
+uint64_t capture_stop(struct capture *cap);
 // NULL is fine.
 void capture_free(struct capture *cap);
 

@@ -17,6 +17,7 @@ YAML
 weft_start
 wait_until 15 ping_ok a 10.99.0.2 56 3
 spawn "$T/ping.log" ip netns exec "$(ns a)" ping -n -q -i 0.02 10.99.0.2
+PING_PID=$PID
 
 # frames FILE [FILTER]: how many tcpdump finds in it.
 frames() { tcpdump -nr "$@" 2>/dev/null | wc -l; }
@@ -55,7 +56,27 @@ wait_until 10 grep -q 'frames captured' "$T/first"
 (($(frames "$T/long.pcap") > 0)) || fail "the file is broken"
 timeout 20 "$WEFTCTL" -s "$SOCKET" capture a -c 1 >/dev/null 2>&1 || fail "the port is not free"
 
+info "what it is too slow for is lost from it, and each frame counted; the traffic is not touched"
+kill "$PING_PID"
+wait_until 10 eval '! is_running "$PING_PID"'
+before=$(ctl -j stats show b | jq '.[0].tx_frames')
+spawn "$T/slow" "$WEFTCTL" -s "$SOCKET" capture b --dir tx -w "$T/slow.pcap" icmp
+slow=$PID
+wait_until 10 test -s "$T/slow.pcap"
+kill -STOP "$slow"
+in_ns a ping -n -q -i 0.001 -c 10000 -s 1400 -W 5 10.99.0.2 >"$T/flood" || true
+grep -q ' 0% packet loss' "$T/flood" || fail "the traffic lost frames: $(<"$T/flood")"
+kill -CONT "$slow"
+kill -INT "$slow"
+wait_until 20 grep -q 'frames captured' "$T/slow"
+read -r captured _ _ lost _ <"$T/slow"
+((captured + lost >= 10000 && lost > 0 && captured > 0)) || fail "10000 frames, but $(<"$T/slow")"
+(($(ctl -j stats show b | jq '.[0].tx_frames') - before >= captured + lost - 5)) || fail "more counted than there were: $(<"$T/slow")"
+[[ $(frames "$T/slow.pcap") == "$captured" ]] || fail "the file has not the $captured frames"
+check '.[0].dropped == 0' stats show b
+
 info "so does one that is replaced: what is captured of it then is another capture"
+spawn "$T/ping.log" ip netns exec "$(ns a)" ping -n -q -i 0.02 10.99.0.2
 spawn "$T/third" "$WEFTCTL" -s "$SOCKET" capture b -w "$T/c.pcap"
 wait_until 10 test -s "$T/c.pcap"
 ctl port set b busy-poll 64
