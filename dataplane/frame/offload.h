@@ -79,6 +79,19 @@ static inline uint32_t offload_wire_len(const struct frame *f)
 	return offload_is_segment(f) ? (uint32_t)f->offload.hdr_len + f->offload.gso_size : f->len;
 }
 
+// How many frames of at most gso_size the payload of a segment makes. gso_size is not 0.
+static inline uint32_t offload_cut(uint32_t payload, uint16_t gso_size)
+{
+	return (payload + gso_size - 1) / gso_size;
+}
+
+// How many frames the checked frame makes on a wire, whether or not it is cut here.
+static inline uint32_t offload_parts(const struct frame *f)
+{
+	return offload_is_segment(f) ? offload_cut(f->len - f->offload.hdr_len, f->offload.gso_size)
+				     : 1;
+}
+
 // The header that a receiver with `offloads` gets with a frame that needs no more than these.
 static inline struct virtio_net_hdr offload_header(const struct frame *f, uint32_t offloads)
 {

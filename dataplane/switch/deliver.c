@@ -224,12 +224,13 @@ static void send_parts(struct forward *fw, const struct plan_port *out, const st
 		if (done < (uint32_t)n)
 			done += transmit(fw, out, q, fw->parts.f, all + done, (uint32_t)n - done);
 		if (done < (uint32_t)n) {
-			st->drop[DROP_ring_full] += (uint32_t)n - done;
+			st->drop[DROP_ring_full] +=
+				(uint32_t)n - done + offload_cut(s.left, s.gso_size);
 			return;
 		}
 	}
 	if (n < 0)
-		st->drop[DROP_no_offload]++;
+		st->drop[DROP_no_offload] += offload_cut(s.left, s.gso_size);
 }
 
 // Completes what the receiver cannot: checksums in place; large frames go out in pieces, in their

@@ -284,7 +284,7 @@ static uint32_t flood(struct forward *fw, uint32_t n_touched, const struct port_
 {
 	struct policy *policy = fw->plan->port[fw->rxq->id].policy;
 
-	if (unlikely(policy != NULL) && !policy_flood(policy, fw->cycles)) {
+	if (unlikely(policy != NULL) && !policy_flood(policy, fw->cycles, &fw->burst->f[at])) {
 		fw->rxq->stats->drop[DROP_storm]++;
 		return n_touched;
 	}

@@ -3,6 +3,7 @@
 #include "dataplane/switch/policy.h"
 
 #include "dataplane/frame/eth.h"
+#include "dataplane/frame/offload.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -16,10 +17,10 @@
 
 struct bucket {
 	uint32_t lock;
-	uint64_t rate;   // units per second; 0: unlimited
-	uint64_t depth;  // units it holds at most
-	uint64_t tokens; // units. Under lock, as all below
-	uint64_t last;   // ticks up to which it was filled
+	uint64_t rate;  // units per second; 0: unlimited
+	int64_t depth;  // units it holds at most
+	int64_t tokens; // units; less than 0: owed. Under lock, as all below
+	uint64_t last;  // ticks up to which it was filled
 };
 
 struct policy {
@@ -64,7 +65,7 @@ bool policy_is_any(const struct policy_config *config)
 static void bucket_init(struct bucket *b, uint64_t rate, uint64_t least)
 {
 	b->rate = rate;
-	b->depth = rate / BUCKET_PER_SECOND > least ? rate / BUCKET_PER_SECOND : least;
+	b->depth = (int64_t)(rate / BUCKET_PER_SECOND > least ? rate / BUCKET_PER_SECOND : least);
 	b->tokens = b->depth;
 }
 
@@ -111,36 +112,45 @@ static void bucket_fill(struct bucket *b, uint64_t hz, uint64_t now)
 	if (now <= b->last)
 		return; // another worker's clock was read a moment later
 	unsigned __int128 brought = (unsigned __int128)(now - b->last) * b->rate / hz;
-	if (brought >= b->depth - b->tokens) {
+	if (brought >= (uint64_t)(b->depth - b->tokens)) {
 		b->tokens = b->depth;
 		b->last = now;
 		return;
 	}
-	b->tokens += (uint64_t)brought;
+	b->tokens += (int64_t)brought;
 	b->last += (uint64_t)(brought * hz / b->rate);
 }
 
-// Takes `units` if they are all there.
+// Takes `units` if they are all there. A segment may be more than the bucket ever holds: it takes a
+// full one, and what is missing is owed.
 static bool bucket_take(struct bucket *b, uint64_t units)
 {
-	if (units > b->tokens)
+	if ((int64_t)units > b->tokens && b->tokens < b->depth)
 		return false;
-	b->tokens -= units;
+	b->tokens -= (int64_t)units;
 	return true;
 }
 
-static void list_limit_frames(
-	struct policy *p, uint64_t now, struct frame_list *list, struct port_stats *st)
+static void list_limit_frames(struct policy *p, uint64_t now, const struct frame *f,
+	struct frame_list *list, struct port_stats *st)
 {
 	struct bucket *b = &p->frames;
+	uint32_t n = 0;
 
 	bucket_lock(b);
 	bucket_fill(b, p->hz, now);
-	uint32_t n = b->tokens < list->n ? (uint32_t)b->tokens : list->n;
-	b->tokens -= n;
+	for (uint32_t i = 0; i < list->n; i++)
+		if (bucket_take(b, offload_parts(&f[list->f[i]])))
+			list->f[n++] = list->f[i];
 	bucket_unlock(b);
 	st->drop[DROP_rate] += list->n - n;
 	list->n = n;
+}
+
+// Bits of the frames that a frame makes on a wire, each with its headers.
+static uint64_t wire_bits(const struct frame *f)
+{
+	return 8 * (f->len + (uint64_t)(offload_parts(f) - 1) * f->offload.hdr_len);
 }
 
 static void list_limit_bits(struct policy *p, uint64_t now, const struct frame *f,
@@ -152,14 +162,14 @@ static void list_limit_bits(struct policy *p, uint64_t now, const struct frame *
 	bucket_lock(b);
 	bucket_fill(b, p->hz, now);
 	for (uint32_t i = 0; i < list->n; i++)
-		if (bucket_take(b, 8ull * f[list->f[i]].len))
+		if (bucket_take(b, wire_bits(&f[list->f[i]])))
 			list->f[n++] = list->f[i];
 	bucket_unlock(b);
 	st->drop[DROP_rate] += list->n - n;
 	list->n = n;
 }
 
-bool policy_flood(struct policy *p, uint64_t now)
+bool policy_flood(struct policy *p, uint64_t now, const struct frame *f)
 {
 	struct bucket *b = &p->storm;
 
@@ -167,7 +177,7 @@ bool policy_flood(struct policy *p, uint64_t now)
 		return true;
 	bucket_lock(b);
 	bucket_fill(b, p->hz, now);
-	bool ok = bucket_take(b, 1);
+	bool ok = bucket_take(b, offload_parts(f));
 	bucket_unlock(b);
 	return ok;
 }
@@ -309,7 +319,7 @@ void policy_filter(struct policy *p, uint64_t now, struct frame *f, struct frame
 	if (p->config.n_macs || p->config.n_ips)
 		list_check_senders(p, f, list, st);
 	if (p->frames.rate)
-		list_limit_frames(p, now, list, st);
+		list_limit_frames(p, now, f, list, st);
 	if (p->bits.rate)
 		list_limit_bits(p, now, f, list, st);
 }

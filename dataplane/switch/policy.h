@@ -34,5 +34,6 @@ void policy_free(struct policy *p);
 void policy_filter(struct policy *p, uint64_t now, struct frame *f, struct frame_list *list,
 	struct port_stats *st);
 
-// Worker. Whether one more frame may be flooded.
-bool policy_flood(struct policy *p, uint64_t now);
+// Worker. Whether one more frame may be flooded. Here as in policy_filter a segment counts as the
+// frames that it makes on a wire, with their headers.
+bool policy_flood(struct policy *p, uint64_t now, const struct frame *f);

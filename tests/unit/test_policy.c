@@ -3,6 +3,7 @@
 #include "dataplane/switch/policy.h"
 
 #include "dataplane/frame/eth.h"
+#include "dataplane/frame/offload.h"
 #include "tests/lib/craft.h"
 
 #include <errno.h>
@@ -332,23 +333,64 @@ static void the_fastest_rates_do_not_overflow(void **state)
 	policy_free(p);
 }
 
+// A segment costs what the frames cost that it stands for: nobody gets more through in segments.
+static void a_segment_costs_its_frames(void **state)
+{
+	const struct policy_config frames = {.rate_pps = 1000}, bits = {.rate_bps = 1000000};
+	const struct policy_config storm = {.storm_pps = 1000};
+	struct frame f = {.len = 54 + 44 * 1448,
+		.offload = {.gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .gso_size = 1448, .hdr_len = 54}};
+	struct port_stats st = {0};
+	struct frame_list one;
+	struct policy *p;
+	uint64_t sum = 0;
+
+	assert_int_equal(offload_parts(&f), 44);
+	assert_int_equal(policy_new(&frames, HZ, &p), 0);
+	for (uint64_t t = 0; t <= 10 * HZ; t += 1000) {
+		one = (struct frame_list){.n = 1};
+		policy_filter(p, t, &f, &one, &st);
+		sum += 44 * one.n;
+	}
+	assert_in_range(sum, 9900, 10000 + FRAME_BURST);
+	policy_free(p);
+	// More parts than the bucket ever holds: all the same, in time.
+	f.offload.gso_size = 48;
+	assert_int_equal(policy_new(&storm, HZ, &p), 0);
+	sum = 0;
+	for (uint64_t t = 0; t <= 10 * HZ; t += 1000)
+		sum += policy_flood(p, t, &f) ? offload_parts(&f) : 0;
+	assert_in_range(sum, 8000, 10000 + 2 * OFFLOAD_PARTS_MAX);
+	policy_free(p);
+	assert_int_equal(policy_new(&bits, HZ, &p), 0);
+	sum = 0;
+	for (uint64_t t = 0; t <= 100 * HZ; t += 1000) {
+		one = (struct frame_list){.n = 1};
+		policy_filter(p, t, &f, &one, &st);
+		sum += one.n * 8ull * (f.len + (offload_parts(&f) - 1) * 54);
+	}
+	assert_in_range(sum, 97000000, 104000000);
+	policy_free(p);
+}
+
 static void floods(void **state)
 {
+	const struct frame plain = {.len = 60};
 	const struct policy_config config = {.storm_pps = 100}, none = {.rate_pps = 1};
 	struct policy *p;
 	unsigned n = 0;
 
 	assert_int_equal(policy_new(&config, HZ, &p), 0);
-	while (policy_flood(p, 0))
+	while (policy_flood(p, 0, &plain))
 		n++;
 	assert_int_equal(n, FRAME_BURST);
-	assert_false(policy_flood(p, 9999));
-	assert_true(policy_flood(p, 10000));
-	assert_false(policy_flood(p, 10000));
+	assert_false(policy_flood(p, 9999, &plain));
+	assert_true(policy_flood(p, 10000, &plain));
+	assert_false(policy_flood(p, 10000, &plain));
 	policy_free(p);
 	assert_int_equal(policy_new(&none, HZ, &p), 0);
 	for (n = 0; n < 1000; n++)
-		assert_true(policy_flood(p, 0));
+		assert_true(policy_flood(p, 0, &plain));
 	policy_free(p);
 }
 
@@ -397,6 +439,7 @@ int main(void)
 		cmocka_unit_test(a_small_frame_passes_where_a_large_one_does_not),
 		cmocka_unit_test(the_fastest_rates_do_not_overflow),
 		cmocka_unit_test(floods),
+		cmocka_unit_test(a_segment_costs_its_frames),
 		cmocka_unit_test(configurations),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
