@@ -152,6 +152,64 @@ static void client_mode(void **state)
 	echo_stop(e);
 }
 
+// A driver of the guest starts: its own features, ring size and rings; the connection is an old one.
+static void start_driver(struct front_guest *g, uint64_t features, uint32_t ring_size)
+{
+	struct vhost_front *f = &g->front;
+
+	g->config.ring_size = ring_size;
+	assert_int_equal(vq_layout_init(&g->layout, g->n_queues, ring_size, 0, VQ_LEGACY_ALIGN), 0);
+	g->features = features | 1ull << VHOST_F_PROTOCOL;
+	g->hdr_len = features & (V1 | MRG) ? 12 : 10;
+	assert_int_equal(vhost_front_set_features(f, g->features), 0);
+	assert_int_equal(front_guest_make_rings(g), 0);
+	assert_int_equal(front_guest_share_memory(g), 0);
+	for (unsigned i = 0; i < g->n_queues; i++)
+		assert_int_equal(front_guest_start_ring(g, i), 0);
+	assert_int_equal(front_guest_enable(g, true), 0);
+	assert_int_equal(front_guest_driver_ok(g), 0);
+}
+
+// Firmware, then a boot loader, then a kernel: each resets the card and agrees on something else,
+// over one connection. The header's length and everything else must be the new driver's.
+static void firmware_then_kernel(void **state)
+{
+	static const struct {
+		uint64_t features;
+		uint32_t ring_size;
+	} drivers[] = {
+		{0, 64},                            // legacy, header of 10 bytes
+		{V1, 128},                          // modern and simple
+		{MRG, 256},                         // legacy, mergeable
+		{V1 | MRG | EVENT | INDIRECT, 256}, // a kernel
+		{0, 256},                           // rebooted: firmware again
+		{V1 | MRG | EVENT | INDIRECT, 32},  // and another kernel
+	};
+	const unsigned n = sizeof(drivers) / sizeof(drivers[0]);
+	struct port_config c = {0};
+	struct echo *e = echo_start(&c);
+	struct front_guest g;
+	struct front_guest_config gc = {.socket = e->path,
+		.features = V1 | MRG | EVENT | INDIRECT, // all there will be
+		.ring_size = 256};
+
+	assert_int_equal(front_guest_init(&g, &gc), 0);
+	assert_int_equal(front_guest_meet(&g), 0);
+	assert_int_equal(front_guest_negotiate(&g), 0);
+	for (unsigned i = 0; i < 2 * n; i++) {
+		start_driver(&g, drivers[i % n].features, drivers[i % n].ring_size);
+		assert_true(echo_wait(&e->links_up, i + 1));
+		for (unsigned k = 0; k < 300; k++)
+			echo_round_trip(&g, 0, 60 + 4 * k, k);
+		assert_int_equal(front_guest_enable(&g, false), 0);
+		assert_int_equal(front_guest_stop(&g), 0);
+		assert_true(echo_wait(&e->links_down, i + 1));
+	}
+	assert_int_equal(echo_drops(e, DROP_malformed) + echo_drops(e, DROP_bad_address), 0);
+	front_guest_fini(&g);
+	echo_stop(e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +219,7 @@ int main(void)
 		cmocka_unit_test(several_pairs),
 		cmocka_unit_test(reconnects_without_losing_its_place),
 		cmocka_unit_test(client_mode),
+		cmocka_unit_test(firmware_then_kernel),
 	};
 
 	return cmocka_run_group_tests(tests, echo_start_eal, NULL);

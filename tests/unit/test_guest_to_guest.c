@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// UDP segments (USO) between guests, over real rings and a running switch: whole to a guest that takes
+// them, cut for one that does not. No VMM of today's distributions offers USO, so that no test with
+// real guests does this.
+#include "dataplane/port/vhost_features.h"
+#include "dataplane/switch/switch.h"
+
+#include "tests/lib/craft.h"
+#include "tests/lib/echo.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define GSO_SIZE 1000
+#define PAYLOAD  20500 // 20 parts and a half
+
+static const uint64_t BASE = FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_NET_F_MRG_RXBUF);
+static const uint64_t USO = FEATURE(VIRTIO_NET_F_CSUM) | FEATURE(VIRTIO_NET_F_GUEST_CSUM) |
+			    FEATURE(VIRTIO_NET_F_HOST_USO) | FEATURE(VIRTIO_NET_F_GUEST_USO4) |
+			    FEATURE(VIRTIO_NET_F_GUEST_USO6);
+
+static char dir[] = "/tmp/weft-test-XXXXXX";
+static struct sw *sw;
+static struct front_guest guests[3]; // station i + 1
+static const uint64_t features[3] = {BASE | USO, BASE | USO, BASE};
+
+static bool is_up(const char *name)
+{
+	struct switch_port p;
+
+	return !switch_port_find(sw, name, &p) && p.link_up;
+}
+
+static int open_all(void **state)
+{
+	struct switch_config config = {.n_workers = 1, .cores = {-1}};
+	struct error err = {0};
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(switch_new(&config, &sw, &err), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		struct switch_port_config c = {.port.type = "vhost-user", .vlan.access = 1};
+		struct front_guest_config g = {
+			.features = features[i], .ring_size = 256, .tx_buf = 32768};
+
+		snprintf(c.port.name, sizeof(c.port.name), "g%u", i);
+		snprintf(c.port.socket, sizeof(c.port.socket), "%s/%u", dir, i);
+		g.socket = c.port.socket;
+		assert_int_equal(switch_port_add(sw, &c, &err), 0);
+		assert_int_equal(front_guest_init(&guests[i], &g), 0);
+		assert_int_equal(front_guest_connect(&guests[i]), 0);
+		for (unsigned t = 0; !is_up(c.port.name) && t < ECHO_WAIT_MS; t++)
+			usleep(1000);
+		assert_true(is_up(c.port.name));
+	}
+	return 0;
+}
+
+static int close_all(void **state)
+{
+	for (unsigned i = 0; i < 3; i++)
+		front_guest_fini(&guests[i]);
+	switch_free(sw);
+	return rmdir(dir);
+}
+
+static void make_segment(struct craft *c, uint8_t to, bool ipv6)
+{
+	craft_eth(c, 1, to);
+	if (ipv6)
+		craft_ipv6(c, 1, to);
+	else
+		craft_ipv4(c, 1, to, 0);
+	craft_udp(c, 1000, 2000);
+	craft_payload(c, PAYLOAD, to);
+	craft_finish(c, true);
+}
+
+// The next frame for that station. (Those for the other come too: nobody has sent, so nobody is known.)
+static int64_t receive(uint8_t station, struct virtio_net_hdr_mrg_rxbuf *hdr, uint8_t *frame)
+{
+	int64_t len;
+
+	do
+		len = front_guest_recv(
+			&guests[station - 1], 0, hdr, frame, CRAFT_MAX, ECHO_WAIT_MS);
+	while (len > 0 && frame[5] != station);
+	return len;
+}
+
+static void bits_reach_the_port(void **state)
+{
+	assert_int_equal(guests[0].features & USO, USO);
+	assert_int_equal(guests[2].features & USO, 0);
+}
+
+static void segments_pass_whole_to_who_takes_them(void **state)
+{
+	static struct craft c;
+	static uint8_t frame[CRAFT_MAX];
+
+	for (unsigned ipv6 = 0; ipv6 < 2; ipv6++) {
+		struct virtio_net_hdr_mrg_rxbuf got;
+		make_segment(&c, 2, ipv6);
+		const struct virtio_net_hdr claim =
+			craft_claim(&c, VIRTIO_NET_HDR_GSO_UDP_L4, GSO_SIZE);
+
+		assert_int_equal(
+			front_guest_send(&guests[0], 0, &claim, c.b, c.len, ECHO_WAIT_MS), 0);
+		assert_int_equal(receive(2, &got, frame), c.len);
+		assert_memory_equal(frame, c.b, c.len);
+		assert_memory_equal(&got.hdr, &claim, sizeof(claim));
+	}
+}
+
+// The same parts as the segmenter's, which test_offload_linux holds against a kernel's.
+static void segments_are_cut_for_who_does_not(void **state)
+{
+	static struct craft c;
+	static uint8_t frame[CRAFT_MAX], want[CRAFT_MAX];
+	static struct frame whole, parts[FRAME_BURST];
+	static struct frame_seg segs[CRAFT_SEGS], views[CRAFT_SEGS];
+
+	for (unsigned ipv6 = 0; ipv6 < 2; ipv6++) {
+		struct virtio_net_hdr_mrg_rxbuf got;
+		struct offload_segmenter s;
+		make_segment(&c, 3, ipv6);
+		const struct virtio_net_hdr claim =
+			craft_claim(&c, VIRTIO_NET_HDR_GSO_UDP_L4, GSO_SIZE);
+
+		craft_lend(&whole, c.b, c.len, 4096, segs, &claim);
+		assert_int_equal(offload_check(&whole), 0);
+		offload_segmenter_init(&s, &whole, 0);
+		int n = offload_segment_next(&s, parts, FRAME_BURST, views, CRAFT_SEGS);
+		assert_int_equal(n, PAYLOAD / GSO_SIZE + 1);
+
+		assert_int_equal(
+			front_guest_send(&guests[0], 0, &claim, c.b, c.len, ECHO_WAIT_MS), 0);
+		for (int i = 0; i < n; i++) {
+			uint32_t len = parts[i].head_len;
+			memcpy(want, frame_head(&parts[i]), len);
+			for (unsigned k = 0; k < parts[i].n_segs; k++) {
+				memcpy(want + len, parts[i].segs[k].base, parts[i].segs[k].len);
+				len += parts[i].segs[k].len;
+			}
+			assert_int_equal(len, parts[i].len);
+			assert_int_equal(receive(3, &got, frame), len);
+			assert_memory_equal(frame, want, len);
+			assert_int_equal(got.hdr.flags | got.hdr.gso_type, 0);
+		}
+	}
+}
+
+// A guest that never agreed to send them cannot.
+static void segments_of_who_did_not_agree_are_dropped(void **state)
+{
+	static struct craft c;
+	struct switch_port p;
+
+	make_segment(&c, 2, false);
+	const struct virtio_net_hdr claim = craft_claim(&c, VIRTIO_NET_HDR_GSO_UDP_L4, GSO_SIZE);
+	assert_int_equal(front_guest_send(&guests[2], 0, &claim, c.b, c.len, ECHO_WAIT_MS), 0);
+	assert_int_equal(front_guest_flush(&guests[2], 0, ECHO_WAIT_MS), 0);
+	assert_int_equal(switch_port_find(sw, "g2", &p), 0);
+	// Without CSUM its header says nothing: a plain frame, longer than any MTU.
+	assert_int_equal(p.stats.rx_frames, 1);
+	assert_int_equal(switch_port_find(sw, "g1", &p), 0);
+	assert_int_equal(p.stats.drop[DROP_too_long], 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bits_reach_the_port),
+		cmocka_unit_test(segments_pass_whole_to_who_takes_them),
+		cmocka_unit_test(segments_are_cut_for_who_does_not),
+		cmocka_unit_test(segments_of_who_did_not_agree_are_dropped),
+	};
+	void *none = NULL;
+
+	if (echo_start_eal(&none))
+		return 1;
+	return cmocka_run_group_tests(tests, open_all, close_all);
+}
