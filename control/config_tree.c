@@ -29,6 +29,7 @@ struct walk {
 	unsigned nodes; // visited so far: aliases could make a small text a huge tree
 };
 
+#define DEPTH_MAX 32u // far more than any schema of ours has
 #define NODES_MAX 200000
 
 static int walk_value(struct walk *w, yaml_node_t *node, const struct cyaml_schema_value *schema,
@@ -299,6 +300,40 @@ static int walk_value(struct walk *w, yaml_node_t *node, const struct cyaml_sche
 	}
 }
 
+// libyaml's time grows with the square of the depth of brackets: a megabyte of them, which whoever may
+// read the socket can ask to be checked, would hold up everybody else for minutes. It reads a
+// thousand characters ahead at most, so the first events tell. Other faults are told by the load.
+static int check_depth(const char *text, size_t len, struct config_error *err)
+{
+	yaml_parser_t parser;
+	yaml_event_t event;
+	unsigned depth = 0;
+	bool over = false;
+	int rc = 0;
+
+	if (!yaml_parser_initialize(&parser))
+		return error_set(&err->error, -ENOMEM, "", "out of memory");
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
+	while (!over && yaml_parser_parse(&parser, &event)) {
+		over = event.type == YAML_STREAM_END_EVENT;
+		if (event.type == YAML_SEQUENCE_START_EVENT ||
+			event.type == YAML_MAPPING_START_EVENT)
+			depth++;
+		if (event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT)
+			depth--;
+		if (depth > DEPTH_MAX) {
+			err->line = event.start_mark.line + 1;
+			err->column = event.start_mark.column + 1;
+			rc = error_set(&err->error, -EINVAL, "", "nested more than %u levels deep",
+				DEPTH_MAX);
+			over = true;
+		}
+		yaml_event_delete(&event);
+	}
+	yaml_parser_delete(&parser);
+	return rc;
+}
+
 static int parse_document(
 	yaml_document_t *doc, const char *text, size_t len, struct config_error *err)
 {
@@ -335,7 +370,9 @@ int config_tree_new(const char *text, size_t len, const struct cyaml_schema_valu
 	*err = (struct config_error){.line = 0};
 	if (!tree)
 		return error_set(&err->error, -ENOMEM, "", "out of memory");
-	rc = parse_document(&tree->doc, text, len, err);
+	rc = check_depth(text, len, err);
+	if (rc == 0)
+		rc = parse_document(&tree->doc, text, len, err);
 	if (rc < 0) {
 		free(tree);
 		return rc;
