@@ -170,13 +170,13 @@ static void draw_port(struct screen *s, const struct top_port *p, unsigned spark
 
 	top_sparkline(p, spark, s->utf8, line);
 	top_name(p->name, s->name_width, name);
-	fprintf(s->to, "%-*s %s%-6s%s %6s %6s %6s %6s %s%6s%s %3.0f%% %-10.10s", (int)s->name_width,
+	fprintf(s->to, "%-*s %s%-6s%s %6s %6s %6s %6s %s%6s%s %3.*f%% %-10.10s", (int)s->name_width,
 		name, paint(s->cli, colour), p->state, unpaint(s->cli),
 		short_number(p->rx_pps, n[0]), short_number(p->rx_bps, n[1]),
 		short_number(p->tx_pps, n[2]), short_number(p->tx_bps, n[3]),
 		p->drop_ps > 0 ? paint(s->cli, BAD) : "", short_number(p->drop_ps, n[4]),
-		p->drop_ps > 0 ? unpaint(s->cli) : "", 100 * p->cpu,
-		p->drop_ps > 0 ? p->reason : "");
+		p->drop_ps > 0 ? unpaint(s->cli) : "",
+		p->cpu<0.0995, 100 * p->cpu, p->drop_ps> 0 ? p->reason : "");
 	if (spark)
 		fprintf(s->to, " %s", line);
 	end_line(s);
