@@ -13,12 +13,12 @@ MAC2=02:00:00:00:00:02
 round() {
 	config <<-YAML
 		ports:
-		  - {name: one, type: vhost-user, socket: $T/one.sock, mode: $1}
-		  - {name: two, type: vhost-user, socket: $T/two.sock, mode: $1}
+		  - {name: one, type: vhost-user, socket: $T/one.sock, mode: $1, queues: ${3:-1}}
+		  - {name: two, type: vhost-user, socket: $T/two.sock, mode: $1, queues: ${3:-1}}
 	YAML
 	weft_start
 	testpmd "guest-$1-$2" "path=$T/one.sock,mac=$MAC1,$2 path=$T/two.sock,mac=$MAC2,$2" \
-		--forward-mode=mac --tx-first --eth-peer=0,$MAC2 --eth-peer=1,$MAC1
+		--rxq="${3:-1}" --txq="${3:-1}" --forward-mode=mac --tx-first --eth-peer=0,$MAC2 --eth-peer=1,$MAC1
 	eventually 'length == 2 and all(.[]; .state == "up")' port show
 	wait_until 30 testpmd_has_received "guest-$1-$2" 0 1000
 	wait_until 30 testpmd_has_received "guest-$1-$2" 1 1000
@@ -35,4 +35,5 @@ round() {
 round server mrg_rxbuf=1,queue_size=256
 round server mrg_rxbuf=0,queue_size=1024
 round server mrg_rxbuf=0,in_order=0,queue_size=128
+round server mrg_rxbuf=1,packed_vq=0,queues=2,queue_size=256 2
 round client server=1,mrg_rxbuf=1,queue_size=256
