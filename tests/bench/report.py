@@ -179,7 +179,7 @@ def idle_section(res, cases):
 def render(data, cases):
     res = Results(data)
     facts = {**data["machine"], **data["versions"]}
-    lines = ["    " + data["command"], ""]
+    lines = ["    " + line for line in data["command"].splitlines()] + [""]
     lines += ["; ".join(f"{k}: {v}" for k, v in facts.items()) + ".", ""]
     lines.append(f"Rounds: {data['rounds']}, each of {data['seconds']} s, contestants in turns. Near: the "
         "round trip of a cache line between the two cores is under 300 ns before and after the run.")
