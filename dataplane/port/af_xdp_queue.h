@@ -18,7 +18,7 @@
 #include "dataplane/port/stats.h"
 #include "dataplane/port/xsk.h"
 
-#define XDP_QUEUE_RING  2048u // entries of each ring; also chunks of each pool
+#define XDP_QUEUE_RING  4096u // entries of each ring; also chunks of each pool
 #define XDP_QUEUE_FRAGS 18u   // chunks that one frame may span (the kernel's MAX_SKB_FRAGS + 1)
 #define XDP_QUEUE_LENT  (FRAME_BURST * 2) // chunks lent at once at most, FRAGS spare
 #define XDP_QUEUE_AWAKE 4096u             // looks after which a worker is taken to stay awake

@@ -57,7 +57,7 @@ def uplink_cases():
         Case("nic-vm-both", "64 B, both directions", who=who, gen=("--pattern", "pairs", "--verify"),
             setup=setup, group="uplink"),
         Case("nic-paced90", "both directions, paced at 90 % of its own maximum", kind="paced", who=who,
-            gen=("--pattern", "pairs", "--verify"), setup=setup, group="uplink", seconds=30),
+            gen=("--pattern", "pairs", "--verify", "--ring", "1024"), setup=setup, group="uplink", seconds=30),
     ]
 
 
