@@ -57,8 +57,11 @@ static int show(struct cli *cli, const json_t *result, const json_t *params)
 	return CLI_OK;
 }
 
+static const struct arg add_args[] = {{"core", ARG_NUMBER, false, true}, {NULL}};
+static const struct arg del_args[] = {{"worker", ARG_NUMBER, true, true}, {NULL}};
 static const struct arg set_args[] = {{"worker", ARG_NUMBER, true, true},
-	{"port", ARG_PORT, false, true}, {"queue", ARG_NUMBER, false, true}, {NULL}};
+	{"port", ARG_PORT, false, false}, {"queue", ARG_NUMBER, false, false},
+	{"core", ARG_NUMBER, false, false}, {NULL}};
 
 const struct command cmd_worker[] = {
 	{.noun = "worker",
@@ -70,11 +73,28 @@ const struct command cmd_worker[] = {
 		.example = "worker show",
 		.show = show},
 	{.noun = "worker",
+		.verb = "add",
+		.method = "worker.add",
+		.args = add_args,
+		.help = "start a polling thread on a core",
+		.details = "It takes its share of the queues whose workers nobody chose, without "
+			   "losing a frame.",
+		.example = "worker add core 0"},
+	{.noun = "worker",
+		.verb = "del",
+		.method = "worker.del",
+		.args = del_args,
+		.help = "end a polling thread",
+		.details = "Its queues go to the others, without losing a frame. The numbers above "
+			   "it move down\nby one.",
+		.example = "worker del 1"},
+	{.noun = "worker",
 		.verb = "set",
 		.method = "worker.set",
 		.args = set_args,
-		.help = "move a receive queue to a worker",
-		.details = "It is saved with the configuration as workers: of the port.",
+		.help = "move a receive queue to a worker, or a worker to a core",
+		.details = "A queue: 'port' and 'queue'; it is saved as workers: of the port. A "
+			   "worker: 'core'.",
 		.example = "worker set 0 port vm1 queue 0"},
 	{NULL},
 };

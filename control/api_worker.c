@@ -65,11 +65,47 @@ static int show(struct api_call *call)
 	return 0;
 }
 
+static int add(struct api_call *call)
+{
+	struct running *r = call->daemon->running;
+	int rc = running_worker_add(r, api_number(call, "core"), &call->error);
+
+	if (rc < 0)
+		return api_fail_rc(call, rc);
+	call->result =
+		json_pack("{s:I}", "worker", (json_int_t)switch_n_workers(call->daemon->sw) - 1);
+	return 0;
+}
+
+static int del(struct api_call *call)
+{
+	int rc =
+		running_worker_del(call->daemon->running, api_number(call, "worker"), &call->error);
+
+	return rc < 0 ? api_fail_rc(call, rc) : 0;
+}
+
 static int set(struct api_call *call)
 {
-	int rc = running_port_assign(call->daemon->running, api_text(call, "port"),
-		api_number(call, "queue"), api_number(call, "worker"), &call->error);
+	const bool core = json_object_get(call->params, "core"),
+		   port = json_object_get(call->params, "port"),
+		   queue = json_object_get(call->params, "queue");
+	struct running *r = call->daemon->running;
+	const uint32_t worker = api_number(call, "worker");
+	int rc;
 
+	if (core ? port || queue : !port || !queue)
+		return api_fail(call, API_E_PARAMS,
+			core   ? "core"
+			: port ? "queue"
+			       : "port",
+			"worker.set: expected is either a port and a queue to poll, or a core to "
+			"move to");
+	if (core)
+		rc = running_worker_move(r, worker, api_number(call, "core"), &call->error);
+	else
+		rc = running_port_assign(
+			r, api_text(call, "port"), api_number(call, "queue"), worker, &call->error);
 	return rc < 0 ? api_fail_rc(call, rc) : 0;
 }
 
@@ -88,9 +124,15 @@ static const struct api_param show_fields[] = {{"worker", API_NUMBER, true, "its
 	{"cpu_ns", API_NUMBER, true, "CPU time it used, nanoseconds"},
 	{"cycles_per_frame", API_NUMBER, true, "busy ticks a frame since the start, or null"},
 	{NULL}};
-static const struct api_param set_params[] = {{"port", API_PORT, true, "the port"},
-	{"queue", API_NUMBER, true, "its receive queue, from 0"},
-	{"worker", API_NUMBER, true, "the worker that shall own it"}, {NULL}};
+static const struct api_param add_params[] = {
+	{"core", API_NUMBER, true, "the core to pin it to"}, {NULL}};
+static const struct api_param add_fields[] = {{"worker", API_NUMBER, true, "its number"}, {NULL}};
+static const struct api_param del_params[] = {
+	{"worker", API_NUMBER, true, "its number; those above move down by one"}, {NULL}};
+static const struct api_param set_params[] = {{"worker", API_NUMBER, true, "its number"},
+	{"port", API_PORT, false, "with queue: the port"},
+	{"queue", API_NUMBER, false, "the receive queue that it shall own, from 0"},
+	{"core", API_NUMBER, false, "instead: the core that it shall move to"}, {NULL}};
 
 const struct api_method api_worker_methods[] = {
 	{.name = "worker.show",
@@ -99,8 +141,28 @@ const struct api_method api_worker_methods[] = {
 		.result = show_fields,
 		.example = "{}",
 		.run = show},
+	{.name = "worker.add",
+		.help = "Starts a polling thread. It takes its share of the queues whose workers "
+			"were not chosen by workers: of their ports or worker.set. No frame is "
+			"lost.",
+		.changes = true,
+		.params = add_params,
+		.result = add_fields,
+		.errors = "-32602 there is no such core, or a worker on it",
+		.example = "{\"core\": 3}",
+		.run = add},
+	{.name = "worker.del",
+		.help = "Ends a polling thread. Its queues go to the others, without losing a "
+			"frame.",
+		.changes = true,
+		.params = del_params,
+		.errors = "5 it is the last",
+		.example = "{\"worker\": 1}",
+		.run = del},
 	{.name = "worker.set",
-		.help = "Moves a receive queue to a worker. Saved as workers: of the port.",
+		.help = "Moves a receive queue to a worker, saved as workers: of the port; or a "
+			"worker "
+			"to a core.",
 		.changes = true,
 		.params = set_params,
 		.errors = "1 no such port; 4 the queue cannot be moved",

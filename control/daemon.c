@@ -28,7 +28,8 @@ int daemon_reload(struct daemon *d, struct running_report *report, struct config
 	log_msg(LOG_NOTICE, "", "reloaded: %u ports added, %u removed, %u changed, %u unchanged",
 		report->added, report->removed, report->changed, report->unchanged);
 	json_array_foreach (report->needs_restart, i, key)
-		log_msg(LOG_WARNING, "", "%s: takes effect when weftd starts again",
+		log_msg(LOG_WARNING, "",
+			"%s: weftd was started with another, which stays until it starts again",
 			json_string_value(key));
 	return 0;
 }

@@ -22,6 +22,7 @@ struct daemon {
 	struct server *server; // NULL: there are no clients
 	struct metrics *metrics;
 	const char *config_path; // absolute
+	bool socket_is_fixed;    // by the command line, whatever the file says
 	json_t *saved;           // what the file said when it was read or written last
 	uint64_t start_ns;       // CLOCK_MONOTONIC
 	uint64_t watchdog_us;    // 0: none wanted

@@ -94,6 +94,15 @@ static int on_listen(void *ctx, const char *address, struct error *err)
 	return metrics_listen(d->metrics, address, err);
 }
 
+static int on_socket(void *ctx, const char *path, struct error *err)
+{
+	struct daemon *d = ctx;
+
+	if (d->socket_is_fixed)
+		return 1;
+	return d->server ? server_move(d->server, path, err) : 0;
+}
+
 static int on_rights(void *ctx, const char *group, const char *admin_group, struct error *err)
 {
 	struct daemon *d = ctx;
@@ -122,7 +131,7 @@ static struct event *watch(struct daemon *d, int fd, short what, event_callback_
 
 int loop_start(struct daemon *d, const struct config *config, struct error *err)
 {
-	const struct running_hooks hooks = {d, on_listen, on_rights, on_changed};
+	const struct running_hooks hooks = {d, on_listen, on_socket, on_rights, on_changed};
 	uint64_t us = 0;
 	int rc;
 

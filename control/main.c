@@ -145,12 +145,12 @@ static int serve(struct daemon *d, const struct config *config)
 
 static int run(const struct config *config, const char *path, const char *socket)
 {
-	struct daemon d = {.config_path = path};
+	struct daemon d = {.config_path = path, .socket_is_fixed = socket};
 	struct error err = {.key = ""};
 	int status = 1;
 
 	// The socket first: a second daemon must not touch a single port of the first.
-	if (server_new(socket, &d.server, &err) < 0)
+	if (server_new(socket ? socket : config->api_socket, &d.server, &err) < 0)
 		return complain(err.text);
 	if (server_rights(d.server, config->api_group, config->api_admin_group, &err) < 0 ||
 		privileges_drop(config, &err) < 0 || eal_start(&config->sw, &err) < 0) {
@@ -193,7 +193,7 @@ int main(int argc, char **argv)
 	} else {
 		if (!realpath(o.config, path))
 			snprintf(path, sizeof(path), "%s", o.config);
-		status = run(config, path, o.socket ? o.socket : config->api_socket);
+		status = run(config, path, o.socket);
 	}
 	config_free(config);
 	return status < 0 ? 0 : status;

@@ -28,6 +28,8 @@ struct running_port {
 struct running_hooks {
 	void *ctx;
 	int (*listen)(void *ctx, const char *address, struct error *err); // metrics
+	// The API's socket; 1: not while this process runs, as its command line says otherwise.
+	int (*socket)(void *ctx, const char *path, struct error *err);
 	int (*rights)(void *ctx, const char *group, const char *admin_group, struct error *err);
 	void (*changed)(void *ctx, const char *text); // the configuration changed
 };
@@ -35,7 +37,7 @@ struct running_hooks {
 // What applying a configuration did; strings live until the next change.
 struct running_report {
 	unsigned added, removed, changed, unchanged, failed;
-	json_t *needs_restart; // list of keys; to be released by the caller
+	json_t *needs_restart; // list of keys that the command line overrides; the caller releases it
 };
 
 // Opens the ports of `config`, whose json is kept. n_workers of the switch.
@@ -63,8 +65,15 @@ int running_fdb_add(
 	struct running *r, const uint8_t mac[6], uint16_t vid, const char *port, struct error *err);
 int running_fdb_del(struct running *r, const uint8_t mac[6], uint16_t vid, struct error *err);
 
+// Workers, which the file lists. Ports that name workers go on naming the same ones; queues of one
+// that goes are taken over by others.
+int running_worker_add(struct running *r, uint32_t core, struct error *err);
+int running_worker_del(struct running *r, uint32_t worker, struct error *err);
+// Another core for a worker: one there takes over from it.
+int running_worker_move(struct running *r, uint32_t worker, uint32_t core, struct error *err);
+
 // Makes what runs equal to `config`, touching only what differs. Settings that cannot be listened
-// to or granted refuse the whole; a port that cannot be opened stays wanted.
+// to or granted refuse the whole; a port that cannot be opened stays wanted. *report is filled.
 int running_apply(struct running *r, const struct config *config, struct running_report *report,
 	struct error *err);
 

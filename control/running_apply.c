@@ -193,68 +193,43 @@ static void apply_ports(
 			running_fixed_apply(r, r->ports[i].config.sw.port.name);
 }
 
-// Value of a dotted path of at most two parts.
-static const json_t *at(const json_t *json, const char *path)
+// Numbers of workers may mean others than before.
+static void assign_all(struct running *r)
 {
-	const char *dot = strchr(path, '.');
-	char first[32];
+	struct error err;
 
-	if (!dot)
-		return json_object_get(json, path);
-	snprintf(first, sizeof(first), "%.*s", (int)(dot - path), path);
-	return json_object_get(json_object_get(json, first), dot + 1);
+	for (unsigned i = 0; i < r->n_ports; i++) {
+		const struct running_port *p = &r->ports[i];
+		if (p->is_open && running_assign(r, &p->config, &err) < 0)
+			log_msg(LOG_ERR, p->config.sw.port.name, "%s", err.text);
+	}
 }
 
-static bool differs(const json_t *a, const json_t *b, const char *path)
+int running_make(struct running *r, const struct config *config, struct running_report *report,
+	struct error *err)
 {
-	const json_t *x = at(a, path), *y = at(b, path);
-
-	return x != y && !(x && y && json_equal(x, y));
-}
-
-static json_t *restart_keys(const json_t *old, const json_t *new)
-{
-	static const char *const keys[] = {"workers", "idle", "idle-us", "fdb.max", "api.socket"};
-	json_t *list = json_array();
-
-	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-		if (differs(old, new, keys[i]))
-			json_array_append_new(list, json_string(keys[i]));
-	return list;
-}
-
-static int apply_settings(struct running *r, const struct config *config, struct error *err)
-{
-	const struct running_hooks *h = &r->hooks;
-	int rc = 0;
-
-	if (h->rights && (differs(r->base, config->json, "api.group") ||
-				 differs(r->base, config->json, "api.admin-group")))
-		rc = h->rights(h->ctx, config->api_group, config->api_admin_group, err);
-	if (rc == 0 && h->listen && differs(r->base, config->json, "metrics.listen"))
-		rc = h->listen(h->ctx, config->metrics_listen, err);
-	if (rc < 0)
+	*report = (struct running_report){.needs_restart = json_array()};
+	int rc = running_settings_apply(r, config, report, err);
+	if (rc < 0) {
+		json_decref(report->needs_restart);
+		report->needs_restart = NULL;
 		return rc;
-	if (differs(r->base, config->json, "fdb.age"))
-		switch_set_age(r->sw, config->sw.age_s ? config->sw.age_s : 300);
-	log_set_level(config->log_level);
+	}
+	json_decref(r->base);
+	r->base = without_ports(config->json);
+	apply_ports(r, config, report);
+	assign_all(r);
 	return 0;
 }
 
 int running_apply(struct running *r, const struct config *config, struct running_report *report,
 	struct error *err)
 {
-	*report = (struct running_report){.added = 0};
-	int rc = apply_settings(r, config, err);
-	if (rc < 0)
-		return rc;
-	report->needs_restart = restart_keys(r->base, config->json);
-	json_decref(r->base);
-	r->base = without_ports(config->json);
-	apply_ports(r, config, report);
-	if (r->hooks.changed)
-		r->hooks.changed(r->hooks.ctx, "a configuration was applied");
-	return 0;
+	int rc = running_make(r, config, report, err);
+
+	if (rc == 0)
+		running_changed(r, "%s", "a configuration was applied");
+	return rc;
 }
 
 int running_new(struct sw *sw, const struct config *config, const struct running_hooks *hooks,

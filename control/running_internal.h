@@ -22,6 +22,18 @@ int running_port_open(struct running *r, struct running_port *p, struct error *e
 // Keeps a port wanted that cannot be opened now.
 void running_port_pend(struct running_port *p, const struct error *reason);
 
+// Tells who listens that the configuration changed.
+void running_changed(struct running *r, const char *fmt, const char *name);
+// Lets the queues of an open port go to the workers that its configuration names.
+int running_assign(struct running *r, const struct config_port *c, struct error *err);
+
+// Applies the settings that differ from r->base; on failure takes back those already applied.
+int running_settings_apply(struct running *r, const struct config *config,
+	struct running_report *report, struct error *err);
+// running_apply without telling.
+int running_make(struct running *r, const struct config *config, struct running_report *report,
+	struct error *err);
+
 // Enters the static addresses of a port that was opened; forgets those of one that is removed.
 void running_fixed_apply(struct running *r, const char *port);
 void running_fixed_forget(struct running *r, const char *port);

@@ -56,7 +56,7 @@ int running_no_port(const struct running *r, const char *name, struct error *err
 	return error_set(err, -ENOENT, "name", "unknown port '%.40s'", name);
 }
 
-static void changed(struct running *r, const char *fmt, const char *name)
+void running_changed(struct running *r, const char *fmt, const char *name)
 {
 	char text[128];
 
@@ -77,10 +77,11 @@ void running_port_pend(struct running_port *p, const struct error *reason)
 	p->next_try = monotonic() + RETRY_S;
 }
 
-static int assign_queues(struct running *r, const struct config_port *c, struct error *err)
+int running_assign(struct running *r, const struct config_port *c, struct error *err)
 {
 	int rc = 0;
 
+	switch_port_unpin(r->sw, c->sw.port.name, c->n_workers);
 	for (uint32_t q = 0; rc == 0 && q < c->n_workers; q++)
 		rc = switch_port_assign(r->sw, c->sw.port.name, q, c->workers[q], err);
 	return rc;
@@ -98,7 +99,7 @@ int running_port_open(struct running *r, struct running_port *p, struct error *e
 		p->is_open = switch_port_find(r->sw, c->sw.port.name, &now) == 0;
 		return rc;
 	}
-	rc = assign_queues(r, c, err);
+	rc = running_assign(r, c, err);
 	if (rc < 0 && !p->is_open) {
 		switch_port_del(r->sw, c->sw.port.name, NULL);
 		return rc;
@@ -177,7 +178,7 @@ int running_port_add(struct running *r, const json_t *keys, struct error *err)
 		if (rc < 0)
 			running_port_drop(r, p);
 		else
-			changed(r, "port %s was added", name);
+			running_changed(r, "port %s was added", name);
 	}
 	config_port_fini(&c);
 	return rc;
@@ -192,7 +193,7 @@ int running_port_del(struct running *r, const char *name, struct error *err)
 		return running_no_port(r, name, err);
 	snprintf(copy, sizeof(copy), "%s", name);
 	running_port_drop(r, p);
-	changed(r, "port %s was removed", copy);
+	running_changed(r, "port %s was removed", copy);
 	return 0;
 }
 
@@ -268,7 +269,7 @@ int running_port_set(struct running *r, const char *name, const json_t *keys, st
 		return rc;
 	}
 	config_port_fini(&old);
-	changed(r, "port %s was changed", name);
+	running_changed(r, "port %s was changed", name);
 	return 0;
 }
 
@@ -308,7 +309,7 @@ int running_port_assign(
 	json_object_set_new(copy, "workers", list);
 	json_decref(c->json);
 	c->json = copy;
-	changed(r, "a queue of port %s moved to another worker", name);
+	running_changed(r, "a queue of port %s moved to another worker", name);
 	return 0;
 }
 

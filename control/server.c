@@ -190,15 +190,44 @@ int server_new(const char *path, struct server **out, struct error *err)
 	return rc;
 }
 
+static struct evconnlistener *listen_to(struct server *s, const struct unix_socket *socket)
+{
+	struct evconnlistener *l = evconnlistener_new(
+		s->daemon->base, on_accept, s, LEV_OPT_CLOSE_ON_EXEC, 0, socket->fd);
+
+	if (l)
+		evconnlistener_set_error_cb(l, on_accept_error);
+	return l;
+}
+
 int server_start(struct server *s, struct daemon *d)
 {
 	s->daemon = d;
 	s->rest = evtimer_new(d->base, on_rested, s);
-	s->listener =
-		evconnlistener_new(d->base, on_accept, s, LEV_OPT_CLOSE_ON_EXEC, 0, s->socket.fd);
-	if (!s->rest || !s->listener)
-		return -ENOMEM;
-	evconnlistener_set_error_cb(s->listener, on_accept_error);
+	s->listener = listen_to(s, &s->socket);
+	return s->rest && s->listener ? 0 : -ENOMEM;
+}
+
+int server_move(struct server *s, const char *path, struct error *err)
+{
+	struct unix_socket socket;
+
+	if (strcmp(path, s->socket.path) == 0)
+		return 0;
+	int rc = unix_socket_take(&socket, path, err);
+	if (rc < 0)
+		return rc;
+	rights_show(&s->rights, path);
+	struct evconnlistener *l = listen_to(s, &socket);
+	if (!l) {
+		unix_socket_leave(&socket);
+		return error_set(err, -ENOMEM, "", "out of memory");
+	}
+	evconnlistener_free(s->listener);
+	unix_socket_leave(&s->socket);
+	s->listener = l;
+	s->socket = socket;
+	log_msg(LOG_NOTICE, "api", "serving %s from now on", path);
 	return 0;
 }
 

@@ -21,6 +21,10 @@ int server_start(struct server *s, struct daemon *d);
 // Disconnects all clients, removes the socket. NULL is fine.
 void server_free(struct server *s);
 
+// Listens at another path instead; clients keep their connections. -errno with *err filled, and all is
+// as it was.
+int server_move(struct server *s, const char *path, struct error *err);
+
 // Who may read, and who may change; "" none but root. Refused if there is no such group.
 int server_rights(struct server *s, const char *group, const char *admin_group, struct error *err);
 

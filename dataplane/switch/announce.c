@@ -5,18 +5,30 @@
 #include "dataplane/frame/eth.h"
 
 #include <string.h>
+#include <sys/eventfd.h>
 
 #define RARP_LEN 60u // the shortest that a wire carries, without FCS
 
 void announce_init(struct announce *a)
 {
 	memset(a, 0, sizeof(*a));
+	a->wake_fd = -1;
 	pthread_mutex_init(&a->lock, NULL);
 }
 
 void announce_fini(struct announce *a)
 {
 	pthread_mutex_destroy(&a->lock);
+}
+
+void announce_wake(struct announce *a, int fd)
+{
+	pthread_mutex_lock(&a->lock);
+	a->wake_fd = fd;
+	// What was queued before may have woken another.
+	if (a->pending && fd >= 0)
+		eventfd_write(fd, 1);
+	pthread_mutex_unlock(&a->lock);
 }
 
 static bool is_same(const struct announcement *x, uint32_t port, const uint8_t mac[6])
@@ -40,6 +52,8 @@ bool announce_add(struct announce *a, uint32_t port, const uint8_t mac[6])
 		memcpy(a->queue[n].mac, mac, 6);
 		__atomic_store_n(&a->pending, n + 1, __ATOMIC_RELAXED);
 		added = true;
+		if (a->wake_fd >= 0)
+			eventfd_write(a->wake_fd, 1);
 	}
 out:
 	pthread_mutex_unlock(&a->lock);

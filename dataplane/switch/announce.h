@@ -2,8 +2,8 @@
 // Tells the network where a guest is that arrived by migration: a RARP broadcast in its name.
 //
 // The frame takes the way of any frame from that port: the port's VLAN and policy hold, the address
-// is learnt, the others get the broadcast. So a worker sends it: the one with number 0 looks at a
-// flag once per pass.
+// is learnt, the others get the broadcast. So a worker sends it: the one that the plan names looks at
+// a flag once per pass.
 #pragma once
 
 #include "dataplane/frame/frame.h"
@@ -21,14 +21,19 @@ struct announcement {
 
 struct announce {
 	pthread_mutex_t lock;
-	uint32_t pending; // how many; written under lock, read without by worker 0
+	int wake_fd;      // eventfd of the worker that sends them; -1 none. Under lock
+	uint32_t pending; // how many; written under lock, read without by that worker
 	struct announcement queue[ANNOUNCE_MAX];
 };
 
 void announce_init(struct announce *a);
 void announce_fini(struct announce *a);
 
-// Any thread but workers. Queues an announcement; false if it is there already or there is no room.
+// Control. From here on this descriptor is written when an announcement is queued, and no other.
+void announce_wake(struct announce *a, int fd);
+
+// Any thread but workers. Queues an announcement and wakes the worker; false if it is there already
+// or there is no room.
 bool announce_add(struct announce *a, uint32_t port, const uint8_t mac[6]);
 // Control. Forgets those of a port that goes.
 void announce_del(struct announce *a, uint32_t port);

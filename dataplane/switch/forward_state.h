@@ -22,12 +22,12 @@ struct retry {
 struct forward {
 	// Set before the worker runs.
 	uint32_t worker;
-	bool shared; // there are other workers: transmit queues are locked
-	struct fdb *fdb;
 	struct event_ring *events;
 
 	// Set for each pass.
 	const struct plan *plan;
+	bool shared; // there are other workers: transmit queues are locked
+	struct fdb *fdb;
 	uint32_t now;    // seconds of CLOCK_MONOTONIC
 	uint64_t cycles; // counter at the start of the pass
 

@@ -49,7 +49,8 @@ static void add_queues(struct plan *plan, const struct plan_input *in)
 	}
 }
 
-struct plan *plan_new(uint64_t seq, const struct plan_input *in, uint32_t n)
+struct plan *plan_new(
+	uint64_t seq, const struct plan_common *common, const struct plan_input *in, uint32_t n)
 {
 	uint32_t count[WORKERS_MAX] = {0}, total = 0;
 	struct plan *plan;
@@ -64,6 +65,7 @@ struct plan *plan_new(uint64_t seq, const struct plan_input *in, uint32_t n)
 	if (!plan)
 		return NULL;
 	plan->seq = seq;
+	plan->common = *common;
 	struct plan_rxq *at = plan->queues;
 	for (unsigned w = 0; w < WORKERS_MAX; w++) {
 		plan->rxq[w] = at;

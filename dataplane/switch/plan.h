@@ -11,6 +11,7 @@
 #include "dataplane/switch/switch.h"
 #include "dataplane/switch/vlan.h"
 
+struct fdb;
 struct tape;
 struct policy;
 
@@ -64,11 +65,22 @@ struct plan_rxq {
 	uint16_t q;
 };
 
+// What holds for all ports: how workers do their work.
+struct plan_common {
+	struct fdb *fdb;
+	uint64_t idle_cycles; // ticks without work until a worker sleeps
+	bool idle_poll;       // never sleep
+	bool shared;          // there are several workers: transmit queues are locked
+	uint32_t announcer;   // slot of the worker that sends announcements
+};
+
 struct plan {
 	uint64_t seq; // counts up from 1
+	struct plan_common common;
 	struct plan_port port[PORT_MAX];
 	struct port_set member[VLAN_N]; // ports that carry each VLAN
 	struct port_set isolated;
+	// By slot of worker: see struct worker.
 	uint32_t n_rxq[WORKERS_MAX];
 	struct plan_rxq *rxq[WORKERS_MAX]; // queues that each worker polls, in one allocation
 	struct plan_rxq queues[];
@@ -84,6 +96,8 @@ struct plan_input {
 	struct tape *tape;
 };
 
-// A plan of these ports (port->id is their place; port->rxq[].worker who polls). NULL: no memory.
-struct plan *plan_new(uint64_t seq, const struct plan_input *in, uint32_t n);
+// A plan of these ports (port->id is their place; port->rxq[].worker the slot of who polls). NULL: no
+// memory.
+struct plan *plan_new(
+	uint64_t seq, const struct plan_common *common, const struct plan_input *in, uint32_t n);
 void plan_free(struct plan *plan);

@@ -29,6 +29,7 @@ struct sw_port {
 	struct tape *tape;
 	struct drop_watch drops[N_DROP_REASONS];
 	char why_shown[256]; // what switch_port.link_why points to
+	uint32_t pinned;     // bits of receive queues whose worker was chosen by switch_port_assign
 
 	pthread_mutex_t lock;
 	bool link_up; // control or the port's thread writes, under lock
@@ -41,9 +42,10 @@ struct sw {
 	struct switch_config config;
 	uint32_t age_s;
 	struct workers shared;
+	struct plan_common common; // of the next plan
 	uint32_t n_workers;
-	bool ending; // no port is polled any more
-	struct worker *worker[WORKERS_MAX];
+	bool ending;                        // no port is polled any more
+	struct worker *worker[WORKERS_MAX]; // by number, as operators count them
 	struct event_queue events;
 	uint64_t plan_seq;
 	uint64_t cycles_from, ns_from; // when the counter's rate was first measured
@@ -57,9 +59,15 @@ struct sw {
 // Makes a plan of all ports, publishes it, wakes the workers and waits until none uses the old one.
 // 0 or -ENOMEM, nothing changed.
 int sw_publish(struct sw *sw);
+// The same, until there is memory: for what cannot be taken back.
+void sw_publish_surely(struct sw *sw);
 const char *sw_port_name(const struct sw *sw, uint32_t id);
 // Takes over what workers have told of addresses, while the ports it speaks of have their names.
 void sw_take_events(struct sw *sw);
+// Takes over all that a worker has told which tells no more.
+void sw_take_last_events(struct sw *sw, struct worker *w);
+// Fills in what a configuration leaves open about workers and checks the rest.
+int sw_check_workers(struct switch_config *c, struct error *err);
 
 // --- switch_port.c ---
 
@@ -68,6 +76,15 @@ struct sw_port *sw_port_find(const struct sw *sw, const char *name);
 int sw_port_unknown(const char *name, struct error *err);
 // Takes a port out and frees it.
 void sw_port_del(struct sw *sw, struct sw_port *p);
+
+// --- switch_workers.c ---
+
+#define UNPOLLED WORKERS_MAX // port_rxq.worker of a queue that nobody polls
+
+// Number of the worker in a slot; UNPOLLED if there is none.
+uint32_t sw_worker_number(const struct sw *sw, uint32_t slot);
+// Gives each queue that nobody polls to the worker that has fewest, from the next plan on.
+void sw_spread_queues(struct sw *sw);
 
 // --- switch_fdb.c ---
 
@@ -82,5 +99,7 @@ uint32_t sw_forget(struct sw *sw, uint32_t id, uint16_t vid, bool also_static);
 // Forgets learnt and static addresses in VLANs that the port does not carry any more.
 void sw_forget_lost_vlans(struct sw *sw, const struct sw_port *p);
 void sw_age(struct sw *sw);
+// Tells events and ports that an address is not known any more.
+void sw_say_forgotten(struct sw *sw, uint64_t key, uint32_t port);
 // Fills an event from one of a worker's.
 void sw_fdb_event(struct sw *sw, const struct fdb_event *from, struct switch_event *to);

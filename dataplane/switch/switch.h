@@ -48,6 +48,9 @@ struct switch_port_config {
 	struct policy_config policy;
 };
 
+#define FDB_MAX_DEFAULT 65536u
+#define FDB_MAX_LIMIT   (1u << 24)
+
 struct switch_config {
 	uint32_t n_workers;         // 0: one, on a core found by itself
 	int32_t cores[WORKERS_MAX]; // core of each; -1 not pinned
@@ -125,9 +128,12 @@ int switch_port_foreach(
 int switch_port_find(struct sw *sw, const char *name, struct switch_port *out);
 // What the port's type has to say: guest, features, queues, mode.
 int switch_port_describe(struct sw *sw, const char *name, const struct describer *to);
-// Moves receive queue `q` of a port to worker `worker`.
+// Moves receive queue `q` of a port to worker `worker`, where it stays when workers come and go.
 int switch_port_assign(
 	struct sw *sw, const char *name, uint32_t q, uint32_t worker, struct error *err);
+
+// Receive queues `from` and those behind it need not stay with the workers chosen for them.
+void switch_port_unpin(struct sw *sw, const char *name, uint32_t from);
 
 // Forwarding database.
 struct switch_fdb_entry {
@@ -147,6 +153,10 @@ int switch_fdb_del(struct sw *sw, const uint8_t mac[6], uint16_t vid, struct err
 uint32_t switch_fdb_flush(struct sw *sw, const char *port, uint16_t vid);
 void switch_fdb_size(struct sw *sw, uint32_t *n, uint32_t *max);
 int switch_set_age(struct sw *sw, uint32_t age_s);
+// A table for `max` addresses (0: 65536) that takes over what is known: all static addresses, and of
+// those learnt what has room, newest first; no port within its share loses any. Frames go on. -EINVAL
+// if there are more static addresses.
+int switch_set_fdb_max(struct sw *sw, uint32_t max, struct error *err);
 
 struct switch_worker {
 	uint32_t id;
@@ -162,6 +172,13 @@ struct switch_worker {
 	uint64_t cpu_ns; // CPU time of the thread
 };
 uint32_t switch_n_workers(const struct sw *sw);
+// Makes the workers those on these cores, in this order (n 0: one, on a core found by itself).
+// Workers whose core stays go on; new ones take their share of the queues that were not assigned by
+// switch_port_assign; queues of those that leave go to the others. No frame is lost. Refused as a
+// whole, or done.
+int switch_set_workers(struct sw *sw, const int32_t *cores, uint32_t n, struct error *err);
+// What a worker without work does: see struct switch_config.
+int switch_set_idle(struct sw *sw, bool poll, uint32_t us, struct error *err);
 int switch_worker_get(struct sw *sw, uint32_t id, struct switch_worker *out);
 
 // Capture of a port's frames. One at a time on a port; costs nothing when off.

@@ -41,7 +41,7 @@ void sw_steer(struct sw *sw, uint64_t key)
 
 	// What the table says now counts, not the event: events of several workers may come in
 	// another order than they happened.
-	fdb_find(sw->shared.fdb, key, &where);
+	fdb_find(sw->common.fdb, key, &where);
 	for (const struct sw_port *p = sw->ports; p; p = p->next)
 		if (p->port->ops->steer)
 			steer(p, key, is_elsewhere(p, where));
@@ -67,13 +67,13 @@ static int unsteer_each(void *ctx, uint64_t key, uint32_t where, uint32_t seen)
 void sw_steer_port(struct sw *sw, struct sw_port *p)
 {
 	if (p->port->ops->steer)
-		fdb_foreach(sw->shared.fdb, steer_each, p);
+		fdb_foreach(sw->common.fdb, steer_each, p);
 }
 
 void sw_unsteer_port(struct sw *sw, struct sw_port *p)
 {
 	if (p->port->ops->steer)
-		fdb_foreach(sw->shared.fdb, unsteer_each, p);
+		fdb_foreach(sw->common.fdb, unsteer_each, p);
 }
 
 // --- Events ---
@@ -142,17 +142,21 @@ static bool forget_want(void *ctx, uint64_t key, uint32_t where, uint32_t seen)
 	return true;
 }
 
+void sw_say_forgotten(struct sw *sw, uint64_t key, uint32_t port)
+{
+	say(sw, EVENT_FDB_AGED, key, port);
+	sw_steer(sw, key);
+}
+
 static uint32_t forget(struct sw *sw, struct forget *f)
 {
 	uint32_t total = 0;
 
 	do {
 		f->n = 0;
-		total += fdb_sweep(sw->shared.fdb, forget_want, f);
-		for (uint32_t i = 0; i < f->n; i++) {
-			say(sw, EVENT_FDB_AGED, f->gone[i], f->gone_port[i]);
-			sw_steer(sw, f->gone[i]);
-		}
+		total += fdb_sweep(sw->common.fdb, forget_want, f);
+		for (uint32_t i = 0; i < f->n; i++)
+			sw_say_forgotten(sw, f->gone[i], f->gone_port[i]);
 	} while (f->n == GONE_MAX);
 	return total;
 }
@@ -215,7 +219,7 @@ int switch_fdb_foreach(
 {
 	struct show show = {.sw = sw, .each = each, .ctx = ctx, .now = clock_s()};
 
-	return fdb_foreach(sw->shared.fdb, show_each, &show);
+	return fdb_foreach(sw->common.fdb, show_each, &show);
 }
 
 int switch_fdb_add(
@@ -235,7 +239,7 @@ int switch_fdb_add(
 		return error_set(
 			err, -EINVAL, "vlan", "vlan: port '%s' does not carry VLAN %u", name, vid);
 	const uint64_t key = fdb_key(eth_addr(mac), vid);
-	if (fdb_set(sw->shared.fdb, key, (uint16_t)p->id, clock_s()) < 0)
+	if (fdb_set(sw->common.fdb, key, (uint16_t)p->id, clock_s()) < 0)
 		return error_set(err, -ENOSPC, "mac",
 			"the table of addresses is full; raise fdb.max or delete some");
 	sw_steer(sw, key);
@@ -246,7 +250,7 @@ int switch_fdb_del(struct sw *sw, const uint8_t mac[6], uint16_t vid, struct err
 {
 	const uint64_t key = fdb_key(eth_addr(mac), vid);
 
-	if (!vlan_vid_ok(vid) || fdb_del(sw->shared.fdb, key) < 0)
+	if (!vlan_vid_ok(vid) || fdb_del(sw->common.fdb, key) < 0)
 		return error_set(err, -ENOENT, "mac",
 			"%02x:%02x:%02x:%02x:%02x:%02x is not known in VLAN %u", mac[0], mac[1],
 			mac[2], mac[3], mac[4], mac[5], vid);
@@ -269,6 +273,6 @@ uint32_t switch_fdb_flush(struct sw *sw, const char *name, uint16_t vid)
 
 void switch_fdb_size(struct sw *sw, uint32_t *n, uint32_t *max)
 {
-	*n = fdb_count(sw->shared.fdb);
-	*max = sw->shared.fdb->max;
+	*n = fdb_count(sw->common.fdb);
+	*max = sw->common.fdb->max;
 }

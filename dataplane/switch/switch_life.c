@@ -7,7 +7,6 @@
 #include "dataplane/switch/cycles.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -16,7 +15,6 @@
 #include <unistd.h>
 
 #define DEFAULT_AGE_S   300u
-#define DEFAULT_FDB_MAX 65536u
 #define DEFAULT_IDLE_US 50u
 #define CALIBRATE_NS    5000000u
 // A reason of drops is told again after so many seconds without any.
@@ -26,8 +24,6 @@ const char *sw_port_name(const struct sw *sw, uint32_t id)
 {
 	return id < PORT_MAX && sw->by_id[id] ? sw->by_id[id]->config.port.name : "";
 }
-
-// --- Workers ---
 
 // Ticks a second of the cycle counter, measured against the clock.
 static void calibrate(struct sw *sw)
@@ -42,49 +38,25 @@ static void calibrate(struct sw *sw)
 	sw->shared.cycles_hz = (uint64_t)((double)ticks * 1e9 / (double)ns);
 }
 
-static int32_t highest_core(const cpu_set_t *allowed)
-{
-	for (int32_t i = CPU_SETSIZE - 1; i > 0; i--)
-		if (CPU_ISSET((unsigned)i, allowed))
-			return i;
-	return 0;
-}
-
 // Fills in what the configuration leaves open and checks the rest.
 static int complete(struct switch_config *c, struct error *err)
 {
-	cpu_set_t allowed;
+	int rc = sw_check_workers(c, err);
 
-	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
-		return error_set(err, -errno, "workers",
-			"workers: the CPUs this process may use are unknown: %s", strerror(errno));
-	if (c->n_workers == 0) {
-		c->n_workers = 1;
-		c->cores[0] = highest_core(&allowed);
-	}
-	if (c->n_workers > WORKERS_MAX)
-		return error_set(err, -EINVAL, "workers", "workers: at most %u, not %u",
-			WORKERS_MAX, c->n_workers);
-	for (uint32_t i = 0; i < c->n_workers; i++) {
-		int32_t core = c->cores[i];
-		if (core < -1 || core >= CPU_SETSIZE ||
-			(core >= 0 && !CPU_ISSET((unsigned)core, &allowed)))
-			return error_set(err, -EINVAL, "workers.core",
-				"workers.core: this process may not run on CPU %d; see "
-				"'taskset -p' and the service's CPUAffinity",
-				core);
-		for (uint32_t j = 0; j < i && core >= 0; j++)
-			if (c->cores[j] == core)
-				return error_set(err, -EINVAL, "workers.core",
-					"workers.core: two workers on CPU %d", core);
-	}
+	if (rc < 0)
+		return rc;
 	c->idle_us = c->idle_us ? c->idle_us : DEFAULT_IDLE_US;
 	c->age_s = c->age_s ? c->age_s : DEFAULT_AGE_S;
-	c->fdb_max = c->fdb_max ? c->fdb_max : DEFAULT_FDB_MAX;
-	if (c->fdb_max > 1u << 24)
+	c->fdb_max = c->fdb_max ? c->fdb_max : FDB_MAX_DEFAULT;
+	if (c->fdb_max > FDB_MAX_LIMIT)
 		return error_set(err, -EINVAL, "fdb.max", "fdb.max: at most %u addresses, not %u",
-			1u << 24, c->fdb_max);
+			FDB_MAX_LIMIT, c->fdb_max);
 	return 0;
+}
+
+static uint64_t idle_cycles(const struct sw *sw)
+{
+	return sw->shared.cycles_hz / 1000000 * sw->config.idle_us;
 }
 
 int switch_new(const struct switch_config *config, struct sw **out, struct error *err)
@@ -106,9 +78,10 @@ int switch_new(const struct switch_config *config, struct sw **out, struct error
 		goto fail;
 	}
 	calibrate(sw);
-	sw->shared.idle_poll = sw->config.idle_poll;
-	sw->shared.idle_cycles = sw->shared.cycles_hz / 1000000 * sw->config.idle_us;
-	rc = fdb_new(sw->config.fdb_max, &sw->shared.fdb);
+	sw->common.idle_poll = sw->config.idle_poll;
+	sw->common.idle_cycles = idle_cycles(sw);
+	sw->common.shared = sw->config.n_workers > 1;
+	rc = fdb_new(sw->config.fdb_max, &sw->common.fdb);
 	if (rc == 0)
 		rc = sw_publish(sw);
 	if (rc < 0) {
@@ -116,12 +89,13 @@ int switch_new(const struct switch_config *config, struct sw **out, struct error
 		goto fail;
 	}
 	for (uint32_t i = 0; i < sw->config.n_workers; i++) {
-		rc = worker_start(&sw->shared, i, sw->config.n_workers, sw->config.cores[i],
-			sw->events.fd, &sw->worker[i], err);
+		rc = worker_start(
+			&sw->shared, i, sw->config.cores[i], sw->events.fd, &sw->worker[i], err);
 		if (rc < 0)
 			goto fail;
 		sw->n_workers++;
 	}
+	announce_wake(&sw->shared.announce, sw->worker[0]->wake_fd);
 	*out = sw;
 	return 0;
 fail:
@@ -142,10 +116,11 @@ void switch_free(struct sw *sw)
 		return;
 	while (sw->ports)
 		sw_port_del(sw, sw->ports);
+	announce_wake(&sw->shared.announce, -1);
 	for (uint32_t i = 0; i < sw->n_workers; i++)
 		worker_stop(sw->worker[i]);
 	plan_free((struct plan *)sw->shared.plan);
-	fdb_free(sw->shared.fdb);
+	fdb_free(sw->common.fdb);
 	if (sw->events.queue)
 		event_queue_fini(&sw->events);
 	announce_fini(&sw->shared.announce);
@@ -166,7 +141,7 @@ int sw_publish(struct sw *sw)
 			.policy = p->policy,
 			.tape = p->tape,
 		};
-	struct plan *plan = plan_new(++sw->plan_seq, in, n);
+	struct plan *plan = plan_new(++sw->plan_seq, &sw->common, in, n);
 	if (!plan)
 		return -ENOMEM;
 	struct plan *old =
@@ -180,22 +155,27 @@ int sw_publish(struct sw *sw)
 	return 0;
 }
 
-uint32_t switch_n_workers(const struct sw *sw)
+void sw_publish_surely(struct sw *sw)
 {
-	return sw->n_workers;
+	// Without memory for the new plan the old one cannot be left; it is a hundred KiB, and freed
+	// once the new one is there.
+	while (sw_publish(sw) < 0)
+		;
 }
 
-int switch_worker_get(struct sw *sw, uint32_t id, struct switch_worker *out)
+int switch_set_idle(struct sw *sw, bool poll, uint32_t us, struct error *err)
 {
-	if (id >= sw->n_workers)
-		return -ENOENT;
-	worker_get(sw->worker[id], out);
-	// The longer ago the first measurement, the better the rate.
-	uint64_t ns = clock_ns(CLOCK_MONOTONIC) - sw->ns_from;
-	out->cycles_hz = (uint64_t)((double)(cycles() - sw->cycles_from) * 1e9 / (double)ns);
-	for (const struct sw_port *p = sw->ports; p; p = p->next)
-		for (uint32_t q = 0; q < p->port->n_rxq; q++)
-			out->n_rxq += p->port->rxq[q].worker == id;
+	const struct plan_common old = sw->common;
+
+	sw->config.idle_poll = poll;
+	sw->config.idle_us = us ? us : DEFAULT_IDLE_US;
+	sw->common.idle_poll = poll;
+	sw->common.idle_cycles = idle_cycles(sw);
+	int rc = sw_publish(sw);
+	if (rc < 0) {
+		sw->common = old;
+		return error_set(err, rc, "idle", "out of memory");
+	}
 	return 0;
 }
 
@@ -206,23 +186,27 @@ int switch_event_fd(const struct sw *sw)
 	return sw->events.fd;
 }
 
-static bool next_of_workers(struct sw *sw, struct switch_event *ev)
+static bool next_of_worker(struct sw *sw, struct worker *w, struct switch_event *ev)
 {
 	struct fdb_event from;
+	uint64_t lost = event_ring_lost(&w->events);
 
-	for (uint32_t i = 0; i < sw->n_workers; i++) {
-		struct event_ring *ring = &sw->worker[i]->events;
-		uint64_t lost = event_ring_lost(ring);
-		if (lost) {
-			event_queue_lost(&sw->events, lost);
-			sw->resync = true;
-		}
-		if (event_ring_pop(ring, &from)) {
-			sw_fdb_event(sw, &from, ev);
-			sw_steer(sw, from.key);
-			return true;
-		}
+	if (lost) {
+		event_queue_lost(&sw->events, lost);
+		sw->resync = true;
 	}
+	if (!event_ring_pop(&w->events, &from))
+		return false;
+	sw_fdb_event(sw, &from, ev);
+	sw_steer(sw, from.key);
+	return true;
+}
+
+static bool next_of_workers(struct sw *sw, struct switch_event *ev)
+{
+	for (uint32_t i = 0; i < sw->n_workers; i++)
+		if (next_of_worker(sw, sw->worker[i], ev))
+			return true;
 	return false;
 }
 
@@ -232,6 +216,14 @@ void sw_take_events(struct sw *sw)
 
 	// What is in the rings now, and no more: workers go on.
 	for (uint32_t n = sw->n_workers * EVENT_RING_SIZE; n && next_of_workers(sw, &ev); n--)
+		event_queue_push(&sw->events, &ev);
+}
+
+void sw_take_last_events(struct sw *sw, struct worker *w)
+{
+	struct switch_event ev;
+
+	while (next_of_worker(sw, w, &ev))
 		event_queue_push(&sw->events, &ev);
 }
 

@@ -9,8 +9,6 @@
 #include <string.h>
 #include <syslog.h>
 
-#define UNPOLLED WORKERS_MAX // port_rxq.worker of a queue that nobody polls
-
 struct sw_port *sw_port_find(const struct sw *sw, const char *name)
 {
 	for (struct sw_port *p = sw->ports; p; p = p->next)
@@ -76,73 +74,7 @@ static void on_announce(void *ctx, struct port *port, const uint8_t *mac)
 {
 	struct sw_port *p = ctx;
 
-	if (announce_add(&p->sw->shared.announce, p->id, mac))
-		worker_wake(p->sw->worker[0]);
-}
-
-// --- Queues and their workers ---
-
-static uint32_t queues_of(const struct sw *sw, uint32_t worker)
-{
-	uint32_t n = 0;
-
-	for (const struct sw_port *p = sw->ports; p; p = p->next)
-		for (uint32_t q = 0; q < p->port->n_rxq; q++)
-			n += p->port->rxq[q].worker == worker;
-	return n;
-}
-
-// Gives each queue of a port, which is in the list already, to the worker that has fewest.
-static void spread_queues(struct sw *sw, struct sw_port *p)
-{
-	uint32_t load[WORKERS_MAX];
-
-	for (uint32_t q = 0; q < p->port->n_rxq; q++)
-		p->port->rxq[q].worker = UNPOLLED;
-	for (uint32_t w = 0; w < sw->n_workers; w++)
-		load[w] = queues_of(sw, w);
-	for (uint32_t q = 0; q < p->port->n_rxq; q++) {
-		uint32_t best = 0;
-		for (uint32_t w = 1; w < sw->n_workers; w++)
-			best = load[w] < load[best] ? w : best;
-		load[best]++;
-		p->port->rxq[q].worker = best;
-		port_assign(p->port, q, sw->worker[best]->epfd);
-	}
-}
-
-int switch_port_assign(
-	struct sw *sw, const char *name, uint32_t q, uint32_t worker, struct error *err)
-{
-	struct sw_port *p = sw_port_find(sw, name);
-
-	if (!p)
-		return sw_port_unknown(name, err);
-	if (q >= p->port->n_rxq)
-		return error_set(err, -EINVAL, "queue", "queue: port '%s' has %u, numbered from 0",
-			name, p->port->n_rxq);
-	if (worker >= sw->n_workers)
-		return error_set(err, -EINVAL, "worker", "worker: there are %u, numbered from 0",
-			sw->n_workers);
-	struct port_rxq *rxq = &p->port->rxq[q];
-	const uint32_t from = rxq->worker;
-	if (from == worker)
-		return 0;
-	// First nobody polls it, and after the grace period its state is free to change hands.
-	rxq->worker = UNPOLLED;
-	int rc = sw_publish(sw);
-	if (rc == 0) {
-		port_assign(p->port, q, sw->worker[worker]->epfd);
-		rxq->worker = worker;
-		rc = sw_publish(sw);
-	} else {
-		rxq->worker = from;
-	}
-	if (rc < 0)
-		return error_set(err, rc, NULL, "out of memory");
-	event_queue_say(
-		&sw->events, EVENT_PORT_CHANGED, LOG_INFO, name, "a queue has a new worker");
-	return 0;
+	announce_add(&p->sw->shared.announce, p->id, mac);
 }
 
 // --- Life ---
@@ -212,7 +144,9 @@ static int port_start(struct sw *sw, struct sw_port *p, struct error *err)
 		return rc;
 	p->port->id = p->id;
 	list_append(sw, p);
-	spread_queues(sw, p);
+	for (uint32_t q = 0; q < p->port->n_rxq; q++)
+		p->port->rxq[q].worker = UNPOLLED;
+	sw_spread_queues(sw);
 	rc = sw_publish(sw);
 	if (rc < 0) {
 		list_remove(sw, p);
@@ -250,10 +184,7 @@ int switch_port_add(struct sw *sw, const struct switch_port_config *config, stru
 void sw_port_del(struct sw *sw, struct sw_port *p)
 {
 	list_remove(sw, p);
-	// Without memory for a plan that lacks the port, the old one cannot be left; it is a
-	// hundred KiB, and freed below once it is there.
-	while (sw_publish(sw) < 0)
-		;
+	sw_publish_surely(sw);
 	announce_del(&sw->shared.announce, p->id);
 	sw_forget(sw, p->id, 0, true);
 	sw_take_events(sw);
@@ -351,7 +282,7 @@ static void port_show(struct sw_port *p, struct switch_port *out)
 	out->mtu = port_load(&p->port->mtu);
 	out->n_rxq = p->port->n_rxq;
 	for (uint32_t q = 0; q < out->n_rxq; q++)
-		out->rxq_worker[q] = p->port->rxq[q].worker;
+		out->rxq_worker[q] = sw_worker_number(p->sw, p->port->rxq[q].worker);
 	port_stats_sum(p->port, &out->stats);
 }
 
@@ -405,7 +336,7 @@ int switch_capture_start(
 		return error_set(err, -EINVAL, "dir", "dir: rx, tx or both");
 	if (p->tape)
 		return error_set(err, -EBUSY, "port", "port '%s' is being captured already", name);
-	rc = tape_new(dirs, snaplen, sw->n_workers, &p->tape);
+	rc = tape_new(dirs, snaplen, WORKERS_MAX, &p->tape);
 	if (rc == 0) {
 		rc = sw_publish(sw);
 		if (rc < 0) {

@@ -10,7 +10,8 @@
 
 struct tape;
 
-// A capture for frames of these directions (CAPTURE_*), up to `snaplen` bytes of each. Control.
+// A capture for frames of these directions (CAPTURE_*), up to `snaplen` bytes of each, by workers in
+// slots below `n_workers`. Control.
 // 0 or -ENOMEM.
 int tape_new(unsigned dirs, uint32_t snaplen, uint32_t n_workers, struct tape **out);
 // After a grace period. NULL is fine.

@@ -33,16 +33,17 @@ static const struct plan *plan_now(const struct worker *w)
 
 // --- A pass ---
 
-// Sends a queued announcement as if its port had sent it.
-static bool announce_pass(struct worker *w, const struct plan *plan)
+// Sends a queued announcement as if its port had sent it; at the next pass if whoever queued it (and
+// woke us) still holds the lock.
+static void announce_pass(struct worker *w, const struct plan *plan)
 {
 	struct announcement a;
 
 	if (!announce_take(&w->shared->announce, &a))
-		return false;
+		return;
 	const struct plan_port *in = &plan->port[a.port];
 	if (!in->port)
-		return true;
+		return;
 	struct lane lane = {0};
 	struct plan_rxq rq = {
 		.port = in->port,
@@ -57,7 +58,6 @@ static bool announce_pass(struct worker *w, const struct plan *plan)
 	w->burst.flags = 0;
 	w->burst.bytes = w->burst.f[0].len;
 	forward(&w->forward, &rq, &w->burst);
-	return true;
 }
 
 static inline void coarse_time(struct worker *w, uint64_t now)
@@ -111,6 +111,8 @@ static inline __attribute__((always_inline)) bool pass(
 	bool busy = false;
 
 	fw->plan = plan;
+	fw->fdb = plan->common.fdb;
+	fw->shared = plan->common.shared;
 	fw->cycles = cycles();
 	coarse_time(w, fw->cycles);
 	const uint32_t n = plan->n_rxq[w->id];
@@ -129,8 +131,11 @@ static inline __attribute__((always_inline)) bool pass(
 		if (laps)
 			lap(laps, rq->stats);
 	}
-	if (unlikely(w->id == 0 && announce_is_pending(&w->shared->announce)))
-		busy = announce_pass(w, plan);
+	if (unlikely(
+		    w->id == plan->common.announcer && announce_is_pending(&w->shared->announce))) {
+		announce_pass(w, plan);
+		busy = true; // no sleep before all are sent
+	}
 	forward_notify(fw);
 	if (frames)
 		add(&w->counters.frames, frames);
@@ -216,7 +221,6 @@ static void sleep_until_kicked(struct worker *w, const struct plan *plan)
 
 static void loop(struct worker *w)
 {
-	const uint64_t idle_cycles = w->shared->idle_cycles;
 	uint64_t last = cycles(), idle_since = last;
 
 	while (!__atomic_load_n(&w->stop, __ATOMIC_RELAXED)) {
@@ -235,9 +239,10 @@ static void loop(struct worker *w)
 			idle_since = now;
 		} else {
 			add(&w->counters.idle_cycles, now - last);
+			const uint64_t idle_cycles = plan->common.idle_cycles;
 			if (now - idle_since > idle_cycles / 4)
 				cpu_relax();
-			if (now - idle_since > idle_cycles && !w->shared->idle_poll) {
+			if (now - idle_since > idle_cycles && !plan->common.idle_poll) {
 				sleep_until_kicked(w, plan);
 				now = idle_since = cycles();
 			}
@@ -308,7 +313,7 @@ static int make_thread(struct worker *w)
 	return 0;
 }
 
-int worker_start(struct workers *shared, uint32_t id, uint32_t n, int32_t core, int event_fd,
+int worker_start(struct workers *shared, uint32_t id, int32_t core, int event_fd,
 	struct worker **out, struct error *err)
 {
 	struct worker *w = aligned_alloc(64, (sizeof(*w) + 63) / 64 * 64);
@@ -328,8 +333,8 @@ int worker_start(struct workers *shared, uint32_t id, uint32_t n, int32_t core, 
 		rc = event_ring_init(&w->events, event_fd);
 	if (rc < 0)
 		goto fail;
-	forward_init(&w->forward, id, n > 1, shared->fdb, &w->events);
-	w->next_second = cycles(); // read the clock in the first pass
+	forward_init(&w->forward, id, true, NULL, &w->events); // the plan says the rest
+	w->next_second = cycles();                             // read the clock in the first pass
 	rc = make_thread(w);
 	if (rc < 0)
 		goto fail;

@@ -31,11 +31,8 @@
 // What all workers of a switch share.
 struct workers {
 	const struct plan *plan; // written by control, read by workers
-	struct fdb *fdb;
 	struct announce announce;
 	uint64_t cycles_hz;
-	uint64_t idle_cycles; // until sleep
-	bool idle_poll;       // never sleep
 };
 
 // Written by the worker with plain stores of whole words, read by control.
@@ -47,6 +44,8 @@ struct worker_counters {
 };
 
 struct worker {
+	// The slot: index of its counters, its list in the plan and its ring of a capture. It stays
+	// the same while the worker lives, whatever number the operator knows it by.
 	uint32_t id;
 	int32_t core; // -1: not pinned
 	struct workers *shared;
@@ -65,11 +64,11 @@ struct worker {
 	struct burst burst;
 };
 
-// Control. Starts worker `id` of `n`; events of addresses go through `event_fd`. On failure nothing
-// is left behind.
-int worker_start(struct workers *shared, uint32_t id, uint32_t n, int32_t core, int event_fd,
+// Control. Starts a worker in slot `id`, which no other has; events of addresses go through
+// `event_fd`. On failure nothing is left behind.
+int worker_start(struct workers *shared, uint32_t id, int32_t core, int event_fd,
 	struct worker **out, struct error *err);
-// Control. Stops and frees; NULL is fine.
+// Control. Stops and frees; NULL is fine. No plan in use has queues for it.
 void worker_stop(struct worker *w);
 
 // Any thread. Makes the worker look at the plan and its queues soon, also if it sleeps.

@@ -109,7 +109,7 @@ ctl_refuses 'not YAML|JSON' config set workers '[{'
 says 'saved to .*weft.yaml' config save
 check '.saved' config show
 "$WEFTD" -c "$T/weft.yaml" --check | grep -q 'good: 4 ports' || fail "the saved file is not good"
-says 'idle takes effect' config set idle poll
+says '4 unchanged' config set idle poll
 says 'added' config reload
 check '.config.idle == null' config show
 check '.added == 0 and .removed == 0 and .changed == 0 and .unchanged == 4' config reload

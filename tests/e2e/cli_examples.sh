@@ -49,6 +49,8 @@ prepare() {
 		ctl port show vm2 >/dev/null 2>&1 || ctl port add vm2 type vhost-user socket "$T/run/vm2.sock"
 		;;
 	*"port add "*) ctl port del "$(sed 's/.*port add \([^ ]*\).*/\1/' <<<"$1")" >/dev/null 2>&1 || true ;;
+	*"worker add core 0"*) ctl config set workers '[{"core": 1}]' >/dev/null ;;
+	*"worker del 1"*) ctl config set workers '[{"core": 0}, {"core": 1}]' >/dev/null ;;
 	*"fdb del"*) ctl fdb add 52:54:00:00:00:01 port vm1 vlan 10 ;;
 	esac
 }

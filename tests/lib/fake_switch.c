@@ -69,7 +69,7 @@ int switch_new(const struct switch_config *config, struct sw **out, struct error
 	sw->config = *config;
 	if (!sw->config.n_workers) {
 		sw->config.n_workers = 1;
-		sw->config.cores[0] = -1;
+		sw->config.cores[0] = 0;
 	}
 	sw->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	*out = sw;
@@ -77,6 +77,36 @@ int switch_new(const struct switch_config *config, struct sw **out, struct error
 }
 
 void switch_end(struct sw *sw)
+{
+}
+
+int switch_set_workers(struct sw *sw, const int32_t *cores, uint32_t n, struct error *err)
+{
+	sw->config.n_workers = n ? n : 1;
+	sw->config.cores[0] = 0;
+	memcpy(sw->config.cores, cores, n * sizeof(*cores));
+	for (uint32_t i = 0; i < sw->n_ports; i++)
+		for (uint32_t q = 0; q < PORT_QUEUES_MAX; q++)
+			sw->ports[i]->worker[q] %= sw->config.n_workers;
+	return 0;
+}
+
+int switch_set_idle(struct sw *sw, bool poll, uint32_t us, struct error *err)
+{
+	sw->config.idle_poll = poll;
+	sw->config.idle_us = us;
+	return 0;
+}
+
+int switch_set_fdb_max(struct sw *sw, uint32_t max, struct error *err)
+{
+	if (max == 16)
+		return error_set(err, -EINVAL, "fdb.max", "fdb.max: there are 17 static addresses");
+	sw->config.fdb_max = max;
+	return 0;
+}
+
+void switch_port_unpin(struct sw *sw, const char *name, uint32_t from)
 {
 }
 

@@ -15,7 +15,7 @@ const struct port_ops *const port_types[] = {&fake_port_ops, NULL};
 void rig_replan(struct rig *r)
 {
 	plan_free(r->plan);
-	r->plan = plan_new(++r->seq, r->in, N_PORTS);
+	r->plan = plan_new(++r->seq, &r->common, r->in, N_PORTS);
 	assert_non_null(r->plan);
 	r->fw.plan = r->plan;
 }

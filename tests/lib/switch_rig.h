@@ -15,6 +15,7 @@ struct rig {
 	struct fdb *fdb;
 	struct event_ring events;
 	struct plan *plan;
+	struct plan_common common;
 	uint64_t seq;
 	struct port *port[N_PORTS];
 	struct lane lanes[N_PORTS][PORT_QUEUES_MAX];

@@ -148,7 +148,7 @@ static void removed_ports_are_not_touched(void **state)
 	// Port 1 leaves; its addresses are still there.
 	struct plan_input in[N_PORTS - 1] = {r->in[0], r->in[2], r->in[3], r->in[4]};
 	plan_free(r->plan);
-	r->fw.plan = r->plan = plan_new(++r->seq, in, N_PORTS - 1);
+	r->fw.plan = r->plan = plan_new(++r->seq, &r->common, in, N_PORTS - 1);
 	rig_send(r, 0, 0, 1);
 	rig_send(r, 0, 0, ALL);
 	rig_pass(r);

@@ -9,6 +9,7 @@
 #include "dataplane/switch/cycles.h"
 #include "dataplane/switch/switch.h"
 #include "tests/lib/fake_port.h"
+#include "tests/lib/switch_load.h"
 
 #include <sched.h>
 #include <setjmp.h>
@@ -23,144 +24,6 @@
 #include <cmocka.h>
 
 const struct port_ops *const port_types[] = {&fake_port_ops, NULL};
-
-#define N_SENDERS 4
-#define N_QUEUES  2
-#define BACKLOG   512u
-
-static struct sw *new_switch(uint32_t n_workers)
-{
-	struct switch_config config = {.n_workers = n_workers};
-	struct sw *sw = NULL;
-
-	for (uint32_t i = 0; i < n_workers; i++)
-		config.cores[i] = -1;
-	assert_int_equal(switch_new(&config, &sw, NULL), 0);
-	return sw;
-}
-
-static struct port *add(struct sw *sw, const char *name, uint32_t queues)
-{
-	struct switch_port_config c = {
-		.port = {.type = "fake", .queues = queues}, .vlan.access = 1};
-
-	snprintf(c.port.name, sizeof(c.port.name), "%s", name);
-	assert_int_equal(switch_port_add(sw, &c, NULL), 0);
-	return fake_find(name);
-}
-
-// A sender: a port whose queues each carry a flow of their own to the receivers in turn.
-struct sender {
-	struct port *port;
-	uint8_t id;
-	uint32_t frames; // to send on each queue
-	uint32_t n_to;   // receivers: stations 0xf0, 0xf1, ...
-	pthread_t thread;
-};
-
-static void frame_make(
-	uint8_t *f, uint8_t from, uint8_t from_q, uint8_t to, uint32_t flow, uint32_t seq)
-{
-	memset(f, 0, 64);
-	memcpy(f, (uint8_t[]){2, 0, 0, 0, 0, to, 2, 0, 0, 0, from_q, from, 0x88, 0xb5}, 14);
-	memcpy(f + 14, &seq, 4);
-	memcpy(f + 18, &flow, 4);
-}
-
-static void *send_all(void *arg)
-{
-	struct sender *s = arg;
-	uint8_t f[64];
-
-	for (uint32_t i = 0; i < s->frames; i++) {
-		while (fake_backlog(s->port) > BACKLOG)
-			sched_yield();
-		for (uint8_t q = 0; q < N_QUEUES; q++) {
-			frame_make(f, s->id, q, (uint8_t)(0xf0 + i % s->n_to), s->id * N_QUEUES + q,
-				i + 1);
-			fake_send(s->port, q, f, sizeof(f));
-		}
-	}
-	return NULL;
-}
-
-// One after the other: a worker only tries the table's lock, and learns with the next frame if it is taken.
-static void learn_receivers(struct sw *sw, struct port *const *to, uint32_t n)
-{
-	uint32_t have = 0, max, sent[2] = {0}, all = 0;
-	uint8_t f[64];
-
-	assert_true(n <= 2);
-	for (uint8_t i = 0; i < n; i++) {
-		for (unsigned spins = 0; have <= i; spins++) {
-			if (spins % 1000 == 0) {
-				frame_make(f, (uint8_t)(0xf0 + i), 0, 0xee, 255, 1 + i);
-				fake_send(to[i], 0, f, sizeof(f));
-				sent[i]++;
-				all++;
-			}
-			nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
-			switch_fdb_size(sw, &have, &max);
-		}
-	}
-	for (uint8_t i = 0; i < n; i++)
-		assert_true(fake_wait(to[i], all - sent[i])); // those of the others, flooded
-}
-
-static uint64_t received(struct port *const *to, uint32_t n)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < n; i++)
-		sum += fake_n_received(to[i]);
-	return sum;
-}
-
-struct load {
-	struct sw *sw;
-	struct sender s[N_SENDERS];
-	struct port *to[2];
-};
-
-static void load_start(struct load *l, uint32_t n_workers, uint32_t frames)
-{
-	char name[16];
-
-	memset(l, 0, sizeof(*l));
-	l->sw = new_switch(n_workers);
-	for (unsigned i = 0; i < 2; i++) {
-		snprintf(name, sizeof(name), "to%u", i);
-		l->to[i] = add(l->sw, name, N_QUEUES);
-		fake_set_forgetful(l->to[i], true);
-	}
-	learn_receivers(l->sw, l->to, 2);
-	for (unsigned i = 0; i < 2; i++) {
-		fake_forget(l->to[i]);
-		fake_check_order(l->to[i]);
-	}
-	for (uint8_t i = 0; i < N_SENDERS; i++) {
-		snprintf(name, sizeof(name), "from%u", i);
-		l->s[i] = (struct sender){.port = add(l->sw, name, N_QUEUES),
-			.id = (uint8_t)(i + 1),
-			.frames = frames,
-			.n_to = 2};
-		fake_set_forgetful(l->s[i].port, true);
-	}
-	for (unsigned i = 0; i < N_SENDERS; i++)
-		assert_int_equal(pthread_create(&l->s[i].thread, NULL, send_all, &l->s[i]), 0);
-}
-
-static void load_end(struct load *l)
-{
-	const uint64_t want = (uint64_t)N_SENDERS * N_QUEUES * l->s[0].frames;
-
-	for (unsigned i = 0; i < N_SENDERS; i++)
-		pthread_join(l->s[i].thread, NULL);
-	for (unsigned tries = 0; received(l->to, 2) < want && tries < 10000; tries++)
-		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-	assert_int_equal(received(l->to, 2), want);
-	switch_free(l->sw);
-}
 
 static void workers_share_destinations(void **state)
 {
@@ -182,10 +45,11 @@ static void nothing_is_lost_while_everything_changes(void **state)
 	load_start(&l, 2, 3000);
 	for (unsigned i = 0; i < 60; i++) {
 		char name[16];
-		snprintf(name, sizeof(name), "from%u", i % N_SENDERS);
+		snprintf(name, sizeof(name), "from%u", i % LOAD_SENDERS);
 		assert_int_equal(
-			switch_port_assign(l.sw, name, i / 4 % N_QUEUES, (i + i / 8) % 2, NULL), 0);
-		struct port *extra = add(l.sw, "extra", 1);
+			switch_port_assign(l.sw, name, i / 4 % LOAD_QUEUES, (i + i / 8) % 2, NULL),
+			0);
+		struct port *extra = load_port(l.sw, "extra", 1);
 		fake_set_forgetful(extra, true);
 		assert_int_equal(switch_port_find(l.sw, name, &p), 0);
 		assert_int_equal(switch_worker_get(l.sw, i % 2, &w), 0);
@@ -203,8 +67,9 @@ static void nothing_is_lost_while_everything_changes(void **state)
 // Two ports send as the same station: it moves between workers all the time.
 static void an_address_that_two_claim(void **state)
 {
-	struct sw *sw = new_switch(2);
-	struct port *a = add(sw, "a", 1), *b = add(sw, "b", 1), *c = add(sw, "c", 1);
+	struct sw *sw = load_switch(2);
+	struct port *a = load_port(sw, "a", 1), *b = load_port(sw, "b", 1),
+		    *c = load_port(sw, "c", 1);
 	struct switch_event ev;
 	uint8_t f[64];
 
@@ -212,12 +77,12 @@ static void an_address_that_two_claim(void **state)
 	fake_set_forgetful(b, true);
 	fake_set_forgetful(c, true);
 	for (uint32_t i = 0; i < 2000; i++) {
-		frame_make(f, 1, 0, 1, 0, i);
+		load_frame(f, 1, 0, 1, 0, i);
 		fake_send(a, 0, f, sizeof(f));
 		fake_send(b, 0, f, sizeof(f));
-		frame_make(f, 3, 0, 1, 0, i);
+		load_frame(f, 3, 0, 1, 0, i);
 		fake_send(c, 0, f, sizeof(f));
-		while (fake_backlog(a) + fake_backlog(b) + fake_backlog(c) > BACKLOG)
+		while (fake_backlog(a) + fake_backlog(b) + fake_backlog(c) > LOAD_BACKLOG)
 			sched_yield();
 		if (i % 64 == 0)
 			while (switch_event_next(sw, &ev))
@@ -235,7 +100,7 @@ static void an_address_that_two_claim(void **state)
 
 static void a_worker_has_a_name_and_no_signals(void **state)
 {
-	struct sw *sw = new_switch(2);
+	struct sw *sw = load_switch(2);
 	char path[64], name[32] = "";
 	unsigned found = 0;
 
@@ -279,7 +144,7 @@ static void send_one(struct port *port)
 {
 	uint8_t f[64];
 
-	frame_make(f, 1, 0, 2, 0, 0);
+	load_frame(f, 1, 0, 2, 0, 0);
 	fake_send(port, 0, f, sizeof(f));
 }
 
@@ -293,8 +158,8 @@ static bool asleep(struct sw *sw)
 
 static void an_idle_worker_sleeps_until_it_is_kicked(void **state)
 {
-	struct sw *sw = new_switch(1);
-	struct port *a = add(sw, "a", 1), *b = add(sw, "b", 1);
+	struct sw *sw = load_switch(1);
+	struct port *a = load_port(sw, "a", 1), *b = load_port(sw, "b", 1);
 	struct switch_worker before, after;
 	struct port_stats st;
 
@@ -324,11 +189,11 @@ static void an_idle_worker_sleeps_until_it_is_kicked(void **state)
 
 static void a_sleeping_worker_sees_a_new_port(void **state)
 {
-	struct sw *sw = new_switch(1);
+	struct sw *sw = load_switch(1);
 
 	for (unsigned i = 0; i < 20; i++) {
 		WAIT_FOR(asleep(sw));
-		struct port *a = add(sw, "a", 1), *b = add(sw, "b", 1);
+		struct port *a = load_port(sw, "a", 1), *b = load_port(sw, "b", 1);
 		send_one(a);
 		assert_true(fake_wait(b, 1));
 		assert_int_equal(switch_port_del(sw, "a", NULL), 0);
@@ -342,7 +207,7 @@ static uint32_t keep_sending;
 static void *send_on(void *arg)
 {
 	while (__atomic_load_n(&keep_sending, __ATOMIC_RELAXED)) {
-		if (fake_backlog(arg) < BACKLOG)
+		if (fake_backlog(arg) < LOAD_BACKLOG)
 			send_one(arg);
 		else
 			sched_yield();
@@ -360,7 +225,7 @@ static void a_queue_that_moves_is_disarmed(void **state)
 	struct sw *sw;
 
 	assert_int_equal(switch_new(&config, &sw, NULL), 0);
-	struct port *a = add(sw, "a", 1), *b = add(sw, "b", 1);
+	struct port *a = load_port(sw, "a", 1), *b = load_port(sw, "b", 1);
 	assert_int_equal(switch_port_assign(sw, "a", 0, 0, NULL), 0);
 	assert_int_equal(switch_port_assign(sw, "b", 0, 1, NULL), 0);
 	keep_sending = 1;
@@ -377,20 +242,21 @@ static void an_announcement_for_a_port_that_left(void **state)
 {
 	static struct worker w;
 	static struct workers shared;
-	struct plan *plan = plan_new(1, NULL, 0);
+	struct plan_common common = {.fdb = NULL};
 
+	assert_int_equal(fdb_new(16, &common.fdb), 0);
+	struct plan *plan = plan_new(1, &common, NULL, 0);
 	assert_non_null(plan);
 	announce_init(&shared.announce);
-	assert_int_equal(fdb_new(16, &shared.fdb), 0);
 	shared.cycles_hz = 1000000000;
 	w.shared = &shared;
 	assert_int_equal(event_ring_init(&w.events, -1), 0);
-	forward_init(&w.forward, 0, false, shared.fdb, &w.events);
+	forward_init(&w.forward, 0, false, common.fdb, &w.events);
 	assert_true(announce_add(&shared.announce, 3, (const uint8_t[6]){2}));
 	assert_true(worker_pass(&w, plan));
 	assert_false(worker_pass(&w, plan));
 	event_ring_fini(&w.events);
-	fdb_free(shared.fdb);
+	fdb_free(common.fdb);
 	announce_fini(&shared.announce);
 	plan_free(plan);
 }
@@ -417,19 +283,20 @@ static void time_goes_to_the_port_that_takes_it(void **state)
 		port[i]->id = i;
 		in[i] = (struct plan_input){.port = port[i], .lanes = lanes[i], .vlan = &vlan[i]};
 	}
-	struct plan *plan = plan_new(1, in, 2);
+	struct plan_common common = {.fdb = NULL};
+	assert_int_equal(fdb_new(16, &common.fdb), 0);
+	struct plan *plan = plan_new(1, &common, in, 2);
 	assert_non_null(plan);
 	announce_init(&shared.announce);
-	assert_int_equal(fdb_new(16, &shared.fdb), 0);
 	shared.cycles_hz = 1000000000; // a tick counts as a nanosecond
 	w.shared = &shared;
 	assert_int_equal(event_ring_init(&w.events, -1), 0);
-	forward_init(&w.forward, 0, false, shared.fdb, &w.events);
+	forward_init(&w.forward, 0, false, common.fdb, &w.events);
 	fake_set_cost(port[0], 10000);
 	uint64_t start = cycles();
 	for (uint64_t i = 0; i < passes; i++) {
 		for (uint8_t p = 0; p < 2; p++) {
-			frame_make(f, p, 0, (uint8_t)(1 - p), 0, 0);
+			load_frame(f, p, 0, (uint8_t)(1 - p), 0, 0);
 			fake_send(port[p], 0, f, sizeof(f));
 		}
 		assert_true(worker_pass_timed(&w, plan));
@@ -448,7 +315,7 @@ static void time_goes_to_the_port_that_takes_it(void **state)
 	assert_int_equal(port[0]->stats[0]->cpu_ns, before);
 	assert_int_equal(port[1]->stats[0]->cpu_ns, other);
 	event_ring_fini(&w.events);
-	fdb_free(shared.fdb);
+	fdb_free(common.fdb);
 	announce_fini(&shared.announce);
 	plan_free(plan);
 	for (unsigned i = 0; i < 2; i++)
@@ -462,7 +329,7 @@ static void a_polling_worker_does_not_sleep(void **state)
 	struct sw *sw;
 
 	assert_int_equal(switch_new(&config, &sw, NULL), 0);
-	add(sw, "a", 1);
+	load_port(sw, "a", 1);
 	WAIT_FOR((switch_worker_get(sw, 0, &w), w.passes > 100000));
 	assert_int_equal(w.sleeps, 0);
 	assert_true(w.idle_cycles > 0);
