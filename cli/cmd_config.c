@@ -104,7 +104,7 @@ static int report(struct cli *cli, const json_t *result, const json_t *params)
 		printf("%s%d could not be opened%s and will be tried again: weftctl port show\n",
 			paint(cli, BAD), (int)get_number(result, "failed"), unpaint(cli));
 	json_array_foreach (json_object_get((json_t *)result, "needs_restart"), i, key)
-		printf("%s: weftd was started with another, which stays until it starts again\n",
+		printf("%s: what weftd was started with stays until it starts again\n",
 			json_string_value(key));
 	return CLI_OK;
 }

@@ -120,7 +120,9 @@ static const struct api_param report_fields[] = {{"added", API_NUMBER, true, "po
 	{"changed", API_NUMBER, true, "ports that were changed"},
 	{"unchanged", API_NUMBER, true, "ports that were left alone"},
 	{"failed", API_NUMBER, true, "ports that could not be opened; they are tried again"},
-	{"needs_restart", API_LIST, true, "keys that the command line of weftd overrides"}, {NULL}};
+	{"needs_restart", API_LIST, true,
+		"keys that count when weftd starts again: privileges; with -s, api.socket"},
+	{NULL}};
 
 const struct api_method api_config_methods[] = {
 	{.name = "config.show",

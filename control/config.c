@@ -211,6 +211,7 @@ static int convert(const struct conf *c, struct config *out, struct error *err)
 	out->sw.idle_us = c->idle_us;
 	out->sw.age_s = c->fdb ? c->fdb->age : 0;
 	out->sw.fdb_max = c->fdb ? c->fdb->max : 0;
+	out->privileges = c->privileges;
 	out->log_level = c->log && c->log->level ? c->log->level - 1 : LOG_INFO;
 	return rc;
 }

@@ -27,6 +27,8 @@ static const cyaml_strval_t mode_names[] = {{"server", MODE_SERVER}, {"client", 
 static const cyaml_strval_t share_names[] = {{"exclusive", SHARE_EXCLUSIVE}, {"host", SHARE_HOST}};
 static const cyaml_strval_t xdp_names[] = {{"auto", XDP_AUTO}, {"zerocopy", XDP_ZEROCOPY},
 	{"copy", XDP_COPY}, {"generic", XDP_GENERIC}};
+static const cyaml_strval_t privilege_names[] = {
+	{"xdp", PRIVILEGE_XDP}, {"socket-owner", PRIVILEGE_SOCKET_OWNER}};
 static const cyaml_strval_t level_names[] = {{"error", LOG_ERR + 1}, {"warning", LOG_WARNING + 1},
 	{"notice", LOG_NOTICE + 1}, {"info", LOG_INFO + 1}, {"debug", LOG_DEBUG + 1}};
 
@@ -138,6 +140,8 @@ static const cyaml_schema_field_t conf_fields[] = {
 	GROUP("api", struct conf, api, api_fields),
 	GROUP("metrics", struct conf, metrics, metrics_fields),
 	GROUP("log", struct conf, log, log_fields),
+	CYAML_FIELD_FLAGS("privileges", CYAML_FLAG_OPTIONAL, struct conf, privileges,
+		privilege_names, CYAML_ARRAY_LEN(privilege_names)),
 	LIST("ports", struct conf, ports, n_ports, &port_entry_schema, PORT_MAX),
 	CYAML_FIELD_END,
 };
@@ -166,6 +170,7 @@ const struct conf_key conf_keys[] = {
 	{"metrics.listen", NULL, "address and port to serve them on; default: none", "127.0.0.1:9469"},
 	{"log", NULL, "log lines", NULL},
 	{"log.level", NULL, "the least important that is written; default info", "info"},
+	{"privileges", NULL, "rights kept for ports added later; default: those of the ports in the file", "[xdp]"},
 	{"ports", NULL, "what the switch connects", NULL},
 	{"ports.name", NULL, "name of the port: letters, digits, _ . - and at most 31", "vm1"},
 	{"ports.type", NULL, "vhost-user (a VM), af-xdp (a NIC) or tap (the host itself)", "vhost-user"},

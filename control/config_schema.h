@@ -75,6 +75,9 @@ struct conf_port {
 
 enum conf_idle { IDLE_ABSENT, IDLE_SLEEP, IDLE_POLL };
 
+// Rights that are kept although no port of the file needs them: for ports that come later.
+enum conf_privilege { PRIVILEGE_XDP = 1, PRIVILEGE_SOCKET_OWNER = 2 };
+
 struct conf {
 	struct conf_worker *workers;
 	uint32_t n_workers;
@@ -84,6 +87,7 @@ struct conf {
 	struct conf_api *api;
 	struct conf_metrics *metrics;
 	struct conf_log *log;
+	uint64_t privileges; // enum conf_privilege
 	struct conf_port *ports;
 	uint32_t n_ports;
 };

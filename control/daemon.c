@@ -29,7 +29,7 @@ int daemon_reload(struct daemon *d, struct running_report *report, struct config
 		report->added, report->removed, report->changed, report->unchanged);
 	json_array_foreach (report->needs_restart, i, key)
 		log_msg(LOG_WARNING, "",
-			"%s: weftd was started with another, which stays until it starts again",
+			"%s: what weftd was started with stays until it starts again",
 			json_string_value(key));
 	return 0;
 }

@@ -7,7 +7,7 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -38,23 +38,47 @@ static void raise_limit(int what, rlim_t want, const char *name)
 		log_msg(LOG_WARNING, "", "cannot raise the limit %s: %s", name, strerror(errno));
 }
 
-// Giving sockets to other users needs a right that is nearly root's: only where it was asked for.
-static bool gives_sockets_away(const struct config *config)
+// Rights beyond those: bits of enum conf_privilege.
+//
+// Giving sockets to other users takes CAP_CHOWN, which is nearly root's. Finding and removing an XDP
+// program that a crashed weftd left on a device, or joining those of others, takes
+// BPF_PROG_GET_FD_BY_ID, which the kernel gives to CAP_SYS_ADMIN alone. So each is kept only where a
+// port of the file needs it or the file asks for it.
+static uint64_t wanted(const struct config *config)
 {
-	for (uint32_t i = 0; i < config->n_ports; i++)
-		if (*config->ports[i].sw.port.socket_owner)
-			return true;
-	return false;
+	uint64_t bits = config->privileges;
+
+	for (uint32_t i = 0; i < config->n_ports; i++) {
+		const struct port_config *p = &config->ports[i].sw.port;
+		if (*p->socket_owner)
+			bits |= PRIVILEGE_SOCKET_OWNER;
+		if (strcmp(p->type, "af-xdp") == 0)
+			bits |= PRIVILEGE_XDP;
+	}
+	return bits;
 }
 
-// Finding and removing an XDP program that a crashed weftd left on a device takes
-// BPF_PROG_GET_FD_BY_ID, which the kernel gives to CAP_SYS_ADMIN alone.
-static bool has_xdp(const struct config *config)
+// What was wanted at start.
+static uint64_t at_start;
+
+bool privileges_are_kept(uint64_t privileges)
 {
-	for (uint32_t i = 0; i < config->n_ports; i++)
-		if (strcmp(config->ports[i].sw.port.type, "af-xdp") == 0)
-			return true;
-	return false;
+	return (privileges & ~at_start) == 0;
+}
+
+void privileges_explain(const struct port_config *port, int rc, struct error *err)
+{
+	const bool xdp = strcmp(port->type, "af-xdp") == 0;
+	const uint64_t need = xdp                   ? PRIVILEGE_XDP
+			      : *port->socket_owner ? PRIVILEGE_SOCKET_OWNER
+						    : 0;
+	size_t n = strlen(err->text);
+
+	if ((rc == -EPERM || rc == -EACCES || (xdp && rc == -EBUSY)) && !privileges_are_kept(need))
+		snprintf(err->text + n, sizeof(err->text) - n,
+			"; weftd gave up %s at its start, as no port needed it: put 'privileges: "
+			"[%s]' into its file and start it again",
+			xdp ? "CAP_SYS_ADMIN" : "CAP_CHOWN", xdp ? "xdp" : "socket-owner");
 }
 
 int privileges_drop(const struct config *config, struct error *err)
@@ -72,9 +96,10 @@ int privileges_drop(const struct config *config, struct error *err)
 	for (unsigned i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
 		if (had[kept[i]])
 			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, kept[i]);
-	if (had[CAP_CHOWN] && gives_sockets_away(config))
+	at_start = wanted(config);
+	if (had[CAP_CHOWN] && at_start & PRIVILEGE_SOCKET_OWNER)
 		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_CHOWN);
-	if (had[CAP_SYS_ADMIN] && has_xdp(config))
+	if (had[CAP_SYS_ADMIN] && at_start & PRIVILEGE_XDP)
 		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_SYS_ADMIN);
 	// The bounding set needs CAP_SETPCAP to shrink; without it there is nothing to gain from
 	// it.

@@ -37,7 +37,7 @@ struct running_hooks {
 // What applying a configuration did; strings live until the next change.
 struct running_report {
 	unsigned added, removed, changed, unchanged, failed;
-	json_t *needs_restart; // list of keys that the command line overrides; the caller releases it
+	json_t *needs_restart; // list of keys that count at the next start; the caller releases it
 };
 
 // Opens the ports of `config`, whose json is kept. n_workers of the switch.

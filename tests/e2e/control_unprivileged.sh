@@ -5,7 +5,7 @@
 # shellcheck source=tests/lib/weft.sh
 . "$(dirname "$0")/../lib/weft.sh"
 
-need ping
+need ping capsh
 weft_test unprivileged
 host a 10.99.0.1/24 02:00:00:00:00:0a
 host b 10.99.0.2/24 02:00:00:00:00:0b
@@ -69,6 +69,29 @@ start "$caps"
 weft_kill
 ip -n "$(ns sw)" -d link show a | grep -q 'prog/xdp' || skip "a kernel that removes XDP programs with their process"
 start "$caps"
+check '.[0].state != "failed"' port show
+weft_stop
+
+info "a NIC that comes later, with such a program on it, is refused with a sentence, or taken where privileges say so"
+weft_kill_with_program() {
+	config <<YAML
+ports:
+  - {name: a, type: af-xdp, device: a}
+YAML
+	start "$caps"
+	weft_kill
+}
+weft_kill_with_program
+config <<<'ports: []'
+start "$caps"
+[[ $(capsh --decode="$(awk '/^CapPrm/ {print $2}' "/proc/$WEFTD_PID/status")") != *sys_admin* ]] || fail "it kept CAP_SYS_ADMIN"
+ctl_refuses "weftd gave up CAP_SYS_ADMIN at its start, .*'privileges: \[xdp\]'" port add a type af-xdp device a
+ctl config set privileges xdp | grep -q 'privileges: what weftd was started with stays' || fail "not told"
+ctl config save >/dev/null
+weft_stop
+start "$caps"
+[[ $(capsh --decode="$(awk '/^CapPrm/ {print $2}' "/proc/$WEFTD_PID/status")") == *sys_admin* ]] || fail "it lacks CAP_SYS_ADMIN"
+ctl port add a type af-xdp device a
 check '.[0].state != "failed"' port show
 weft_stop
 
