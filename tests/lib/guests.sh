@@ -28,9 +28,10 @@ guest_up() {
 		ip addr add 10.0.0.$2/24 dev eth0 && ip -6 addr add fd00::$2/64 dev eth0" >/dev/null
 }
 
-# guest_serves NAME: an iperf3 server in the guest.
+# guest_serves NAME: an iperf3 server in the guest, which listens (port 5201 is hexadecimal 1451).
 guest_serves() {
-	vm_exec "$1" 'iperf3 -s -D --logfile /run/iperf3.log && sleep 0.5' >/dev/null
+	vm_exec "$1" 'iperf3 -s -D --logfile /run/iperf3.log &&
+		until grep -q ":1451 .* 0A " /proc/net/tcp /proc/net/tcp6; do sleep 0.1; done' >/dev/null
 }
 
 # iperf FROM ADDRESS OPTION...: one run from a guest; the result in ${T}/iperf.json.

@@ -49,7 +49,7 @@ wait_until 20 ping_ok h 10.0.0.1 56 2
 # In memory that the guest's kernel does not touch: what the migration must carry over.
 vm_exec old 'dd if=/dev/urandom of=/tmp/blob bs=1M count=64 2>/dev/null; sha256sum /tmp/blob >/tmp/sum' 60
 # Load that dirties receive buffers until the end: TCP into the guest, and it writes what it gets.
-vm_exec old 'iperf3 -s -D' >/dev/null
+guest_serves old
 spawn "$T/iperf.json" ip netns exec "$(ns h)" iperf3 -J -c 10.0.0.1 -t 600 -b 50M
 
 # And numbered packets out of it.
