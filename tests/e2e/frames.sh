@@ -23,7 +23,8 @@ weft_start
 testpmd guest "path=$T/in.sock,queue_size=256 path=$T/out.sock,queue_size=256" --forward-mode=io
 eventually 'length == 5 and all(.[]; .state == "up")' port show
 
-frames a:eth0 c:eth0
+# To c's own address: b's is behind the guest as soon as b's kernel has said anything.
+frames a:eth0 c:eth0 --dst 02:00:00:00:00:03
 frames c:eth0 a:eth0 --src 02:00:00:00:00:03 --dst 02:00:00:00:00:01
 frames a:eth0 b:eth0
 frames b:eth0 a:eth0 --src 02:00:00:00:00:02 --dst 02:00:00:00:00:01
