@@ -351,15 +351,26 @@ static bool looks_untouched(const struct vhost_ring *r)
 	return !vq_device_avail_idx(&r->vq) && !memcmp(r->vq.desc, &none, sizeof(none));
 }
 
+// Does any ring show what the guest wrote? One that only receives shows its buffers.
+static bool looks_shared(const struct vhost_user *vu)
+{
+	for (unsigned i = 0; i < RINGS_MAX; i++)
+		if (vu->ring[i].active && !looks_untouched(vu->ring[i].active))
+			return true;
+	return false;
+}
+
 // A guest that kicks, but whose rings look as if nobody ever wrote them: its VMM maps the memory
 // privately, and we see other pages than the guest does.
 static bool looks_private(struct vhost_user *vu)
 {
+	if (looks_shared(vu))
+		return false;
 	for (unsigned i = 1; i < RINGS_MAX; i += 2) {
 		struct vhost_ring *r = vu->ring[i].active;
 		uint64_t kicks = 0;
 
-		if (!r || r->kickfd < 0 || !looks_untouched(r))
+		if (!r || r->kickfd < 0)
 			continue;
 		// Nobody else reads this counter. One kick is ours: what a VMM gave before the ring
 		// started is gone by then. A driver may kick once only: with EVENT_IDX it waits for
@@ -369,15 +380,6 @@ static bool looks_private(struct vhost_user *vu)
 		if (r->n_kicks > 1)
 			return true;
 	}
-	return false;
-}
-
-// Of a guest that looked private: does any ring show what it wrote?
-static bool looks_shared(const struct vhost_user *vu)
-{
-	for (unsigned i = 1; i < RINGS_MAX; i += 2)
-		if (vu->ring[i].active && !looks_untouched(vu->ring[i].active))
-			return true;
 	return false;
 }
 

@@ -6,6 +6,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -136,6 +137,26 @@ static void reconnects_without_losing_its_place(void **state)
 	echo_stop(e);
 }
 
+// Kicks alone do not make a guest one whose memory is not shared: its buffers are in sight.
+static void one_that_only_receives(void **state)
+{
+	struct port_config c = {0};
+	struct echo *e = echo_start(&c);
+	struct front_guest g;
+	struct front_guest_config gc = {.socket = e->path, .features = V1};
+
+	assert_int_equal(front_guest_init(&g, &gc), 0);
+	assert_int_equal(front_guest_connect(&g), 0);
+	assert_true(echo_wait(&e->links_up, 1));
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(eventfd_write(front_guest_txq(&g, 0)->kick, 1), 0);
+		e->port->ops->tick(e->port);
+	}
+	assert_int_equal(__atomic_load_n(&e->links_down, __ATOMIC_SEQ_CST), 0);
+	front_guest_fini(&g);
+	echo_stop(e);
+}
+
 static void client_mode(void **state)
 {
 	struct port_config c = {.client = true};
@@ -218,6 +239,7 @@ int main(void)
 		cmocka_unit_test(too_short_and_too_long_are_counted),
 		cmocka_unit_test(several_pairs),
 		cmocka_unit_test(reconnects_without_losing_its_place),
+		cmocka_unit_test(one_that_only_receives),
 		cmocka_unit_test(client_mode),
 		cmocka_unit_test(firmware_then_kernel),
 	};
