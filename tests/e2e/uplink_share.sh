@@ -34,7 +34,8 @@ eventually 'length == 2 and all(.[]; .state == "up")' port show
 # Each side finds the others: nobody has an entry for anybody.
 forget() {
 	local name
-	for name in world vm sw; do ip -n "$(ns $name)" neigh flush all; done
+	# Asked while the kernel changes the table, the flush may give up.
+	for name in world vm sw; do wait_until 5 ip -n "$(ns $name)" neigh flush all; done
 }
 everybody_reaches() {
 	wait_until 10 in_ns world ping -n -q -c 1 -W 1 10.0.0.11

@@ -60,19 +60,22 @@ static void nothing_is_lost_while_workers_come_and_go(void **state)
 	struct load l;
 	unsigned changes = 0;
 
-	load_start(&l, 1, 2000);
-	do {
-		const unsigned i = changes++ % (sizeof(sets) / sizeof(sets[0]));
-		assert_int_equal(switch_set_workers(l.sw, sets[i].cores, sets[i].n, NULL), 0);
-		assert_int_equal(switch_n_workers(l.sw), sets[i].n);
-		for (uint32_t w = 0; w < sets[i].n; w++)
-			assert_int_equal(worker(l.sw, w).core, sets[i].cores[w]);
-		drain(l.sw);
-		sched_yield();
-	} while (load_arrived(&l) < load_expected(&l) && changes < 2000);
-	load_end(&l);
+	// A fast machine is through with one load before many changes are made.
+	while (changes < 3 * (sizeof(sets) / sizeof(sets[0]))) {
+		load_start(&l, 1, 2000);
+		do {
+			const unsigned i = changes++ % (sizeof(sets) / sizeof(sets[0]));
+			assert_int_equal(
+				switch_set_workers(l.sw, sets[i].cores, sets[i].n, NULL), 0);
+			assert_int_equal(switch_n_workers(l.sw), sets[i].n);
+			for (uint32_t w = 0; w < sets[i].n; w++)
+				assert_int_equal(worker(l.sw, w).core, sets[i].cores[w]);
+			drain(l.sw);
+			sched_yield();
+		} while (load_arrived(&l) < load_expected(&l) && changes < 2000);
+		load_end(&l);
+	}
 	print_message("%u changes of workers\n", changes);
-	assert_true(changes > 5);
 }
 
 // A capture has a ring for workers that are not there yet; what they learn is told by those gone.
