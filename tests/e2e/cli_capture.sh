@@ -27,12 +27,12 @@ timeout 20 "$WEFTCTL" -s "$SOCKET" capture a -w "$T/both.pcap" -c 20 2>"$T/said"
 grep -q '^20 frames captured, 0 lost' "$T/said" || fail "said: $(<"$T/said")"
 [[ $(frames "$T/both.pcap") == 20 ]] || fail "tcpdump finds $(frames "$T/both.pcap") frames"
 (($(frames "$T/both.pcap" 'icmp[0] == 8') > 5 && $(frames "$T/both.pcap" 'icmp[0] == 0') > 5)) || fail "not both directions"
-first=$(tcpdump -ttnr "$T/both.pcap" 2>/dev/null | head -1 | cut -d. -f1)
+first=$(tcpdump -ttnr "$T/both.pcap" 2>/dev/null | sed -n 1p | cut -d. -f1)
 ((first >= EPOCHSECONDS - 30 && first <= EPOCHSECONDS)) || fail "the time stamp $first"
 
 info "one direction, a filter, nanoseconds, standard output"
-timeout 20 "$WEFTCTL" -s "$SOCKET" capture a --dir rx -w - -c 10 2>/dev/null | frames - 'icmp[0] == 8' | grep -qx 10 || fail "--dir rx"
-timeout 20 "$WEFTCTL" -s "$SOCKET" capture a --dir tx -w - -c 10 2>/dev/null | frames - 'icmp[0] == 0' | grep -qx 10 || fail "--dir tx"
+timeout 20 "$WEFTCTL" -s "$SOCKET" capture a --dir rx -w - -c 10 2>/dev/null | frames - 'icmp[0] == 8' | finds -x 10 || fail "--dir rx"
+timeout 20 "$WEFTCTL" -s "$SOCKET" capture a --dir tx -w - -c 10 2>/dev/null | frames - 'icmp[0] == 0' | finds -x 10 || fail "--dir tx"
 timeout 20 "$WEFTCTL" -s "$SOCKET" capture a -w "$T/f.pcap" -c 5 'icmp[0] == 0 and host 10.99.0.1' 2>/dev/null
 [[ $(frames "$T/f.pcap" 'icmp[0] == 0') == 5 ]] || fail "the filter"
 timeout 20 "$WEFTCTL" -s "$SOCKET" capture a --nano --snaplen 64 -w "$T/n.pcap" -c 5 2>/dev/null

@@ -108,7 +108,7 @@ ctl_refuses 'one of error, warning' config set log level chatty
 ctl_refuses 'not YAML|JSON' config set workers '[{'
 says 'saved to .*weft.yaml' config save
 check '.saved' config show
-"$WEFTD" -c "$T/weft.yaml" --check | grep -q 'good: 4 ports' || fail "the saved file is not good"
+"$WEFTD" -c "$T/weft.yaml" --check | finds 'good: 4 ports' || fail "the saved file is not good"
 says '4 unchanged' config set idle poll
 says 'added' config reload
 check '.config.idle == null' config show
@@ -242,10 +242,10 @@ info "no colours into a pipe, and with NO_COLOR"
 screen() {
 	TERM=xterm script -qec "stty cols $1; exec $WEFTCTL -s $SOCKET ${*:2}" /dev/null </dev/null | tr -d '\r'
 }
-ctl port show | grep -q $'\e' && fail "colours in a pipe"
+ctl port show | finds $'\e' && fail "colours in a pipe"
 [[ $(screen 80 port show) == *$'\e['* ]] || fail "no colours on a terminal"
 [[ $(NO_COLOR=1 screen 80 port show) != *$'\e['* ]] || fail "colours despite NO_COLOR"
-TERM=dumb ctl port show | grep -q $'\e' && fail "colours on a dumb terminal"
+TERM=dumb ctl port show | finds $'\e' && fail "colours on a dumb terminal"
 [[ $("$WEFTCTL" -s "$SOCKET" port show nosuch 2>&1) != *$'\e'* ]] || fail "colours in an error into a pipe"
 
 info "tables fit terminals; what matters is never cut apart"
@@ -261,7 +261,7 @@ for columns in 72 80 100 200; do
 	done
 	grep -qE '^webserver-production-01 .*down +trunk 10,' "$T/ports" || fail "at $columns columns: $(<"$T/ports")"
 	grep -qE '^vm1 .* down +access 10 .* 0 +0 +0' "$T/ports" || fail "at $columns columns: $(<"$T/ports")"
-	tr -s ' \n' ' ' <"$T/ports" | grep -q 'nosuch0: there is no device nosuch0' || fail "why at $columns columns: $(<"$T/ports")"
+	tr -s ' \n' ' ' <"$T/ports" | finds 'nosuch0: there is no device nosuch0' || fail "why at $columns columns: $(<"$T/ports")"
 	[[ $(tr -d ' \n' <"$T/ports") == *400,* ]] || fail "VLANs at $columns columns: $(<"$T/ports")"
 done
 [[ $(ctl port show | grep -c .) == $(($(ctl -j port show | jq length) + 1)) ]] || fail "a port is not one line in a pipe"

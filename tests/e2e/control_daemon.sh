@@ -28,7 +28,7 @@ weftd_refuses 'core 1000 is not there'
 config <<<'metrics: {listen: 192.0.2.1:9469}'
 weftd_refuses 'metrics.listen: cannot listen on 192.0.2.1:9469'
 good
-"$WEFTD" -c "$T/weft.yaml" --check | grep -q 'good: 2 ports' || fail "--check of a good file"
+"$WEFTD" -c "$T/weft.yaml" --check | finds 'good: 2 ports' || fail "--check of a good file"
 [[ ! -e $SOCKET && ! -e $T/vm1.sock ]] || fail "--check opened something"
 
 info "readiness and watchdog reach systemd"
@@ -44,7 +44,7 @@ wait_until 5 test -S "$T/notify.sock"
 export NOTIFY_SOCKET=$T/notify.sock WATCHDOG_USEC=300000
 weft_start
 unset NOTIFY_SOCKET WATCHDOG_USEC
-if ldd "$WEFTD" | grep -q libsystemd; then
+if ldd "$WEFTD" | finds libsystemd; then
 	wait_until 5 grep -q READY=1 "$T/notified"
 	wait_until 5 grep -q WATCHDOG=1 "$T/notified"
 fi
@@ -90,7 +90,7 @@ DEADLINE=15 eventually '.[3].state == "down" and (.[3].pending | not)' port show
 info "SIGTERM: a clean end"
 pid=$WEFTD_PID
 weft_stop
-if ldd "$WEFTD" | grep -q libsystemd; then
+if ldd "$WEFTD" | finds libsystemd; then
 	wait_until 5 grep -q STOPPING=1 "$T/notified"
 fi
 for left in "$SOCKET" "$SOCKET.lock" "$T/vm1.sock" "$T/vm2.sock" "$T/later/late.sock" "/run/dpdk/weft-$pid"; do

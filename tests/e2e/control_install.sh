@@ -18,8 +18,8 @@ for file in bin/weftctl sbin/weftd lib/systemd/system/weftd.service lib/sysusers
 	share/bash-completion/completions/weftctl share/zsh/site-functions/_weftctl share/weft/grafana/weft.json; do
 	[[ -s $prefix/$file ]] || fail "$file was not installed"
 done
-"$prefix/sbin/weftd" --version | grep -q '^weftd [0-9]' || fail "the installed weftd does not run"
-"$prefix/bin/weftctl" --version | grep -q '^weftctl [0-9]' || fail "the installed weftctl does not run"
+"$prefix/sbin/weftd" --version | finds '^weftd [0-9]' || fail "the installed weftd does not run"
+"$prefix/bin/weftctl" --version | finds '^weftctl [0-9]' || fail "the installed weftctl does not run"
 "$prefix/sbin/weftd" -c "$T/root/etc/weft/weft.yaml" --check || fail "the installed configuration is not good"
 exec_start=$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$prefix/lib/systemd/system/weftd.service")
 [[ -x $T/root$exec_start ]] || fail "the unit starts $exec_start, which is not there"

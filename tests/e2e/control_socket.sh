@@ -82,7 +82,7 @@ weft_stop
 info "-s counts more than the file, and is told"
 SOCKET=$T/fixed.sock
 weft_start
-ctl config set api socket "$T/new.sock" | grep -q 'api.socket: what weftd was started with stays' || fail "not told"
+ctl config set api socket "$T/new.sock" | finds 'api.socket: what weftd was started with stays' || fail "not told"
 check '.pid > 0' version
 [[ ! -e $T/new.sock ]] || fail "it moved"
 exit 0

@@ -12,7 +12,7 @@ need meson unshare nsenter ip jq
 CGROUP=/sys/fs/cgroup
 [[ $(stat -fc %T $CGROUP) == cgroup2fs ]] || CGROUP=/sys/fs/cgroup/unified
 [[ -w $CGROUP/cgroup.procs ]] || skip "cgroup2"
-if ldd "$WEFTD" | grep -q libasan; then
+if ldd "$WEFTD" | finds libasan; then
 	info "a sanitizer's build: the unit's filter of system calls would stop it, and rightly"
 	exit 0
 fi
@@ -113,7 +113,7 @@ pid=$(property MainPID)
 [[ $(inside stat -c %U "/proc/$pid") == weft ]] || fail "weftd runs as $(inside stat -c %U "/proc/$pid")"
 # NET_ADMIN, NET_RAW, IPC_LOCK, SYS_ADMIN (for the uplink), PERFMON, BPF; no more is left to get.
 [[ $(inside sed -n 's/^CapBnd:\t//p' "/proc/$pid/status") == 000000c000207000 ]] || fail "capabilities: $(inside grep ^Cap "/proc/$pid/status")"
-inside sed -n 's/^Seccomp:\t//p' "/proc/$pid/status" | grep -qx 2 || fail "no filter of system calls"
+inside sed -n 's/^Seccomp:\t//p' "/proc/$pid/status" | finds -x 2 || fail "no filter of system calls"
 state() { inside weftctl -j port show | jq -e "map({(.name): .state}) | add | $1" >/dev/null; }
 wait_until 20 state '.uplink == "up" and .host == "up" and .vm1 == "down"'
 timeout 60 "$WEFT_BUILD/tests/bench/gen" load --no-huge --rate 20000 --seconds 1 --warmup 0.2 \
@@ -136,7 +136,7 @@ inside kill -STOP "$pid"
 wait_until 40 is NRestarts 1
 is_new() { is ActiveState active && ! is MainPID "$1" && inside weftctl version >/dev/null; }
 wait_until 20 is_new "$pid"
-inside journalctl --no-pager -o cat -u weftd.service | grep -q 'Watchdog timeout' || fail "that was not the watchdog"
+inside journalctl --no-pager -o cat -u weftd.service | finds 'Watchdog timeout' || fail "that was not the watchdog"
 
 info "a crash: it is started again, and takes its ports over"
 pid=$(property MainPID)
@@ -148,15 +148,15 @@ info "restart and stop: sockets, tap and XDP program are gone, and systemd has n
 pid=$(property MainPID)
 inside systemctl restart weftd.service
 is_new "$pid" || fail "no restart"
-inside ip link show dev u0 | grep -q xdp || fail "no XDP program on the uplink"
+inside ip link show dev u0 | finds xdp || fail "no XDP program on the uplink"
 inside systemctl stop weftd.service
 is Result success || fail "stop: $(property Result)"
 [[ -z $(inside find /run/weft -type s) ]] || fail "sockets are left: $(inside find /run/weft -type s)"
 ! inside ip link show dev weft0 >/dev/null 2>&1 || fail "the tap is left"
-! inside ip link show dev u0 | grep -q xdp || fail "the XDP program is left"
+! inside ip link show dev u0 | finds xdp || fail "the XDP program is left"
 
 info "a bad configuration: it does not start, and the journal says why"
 echo 'portz: []' >"$T/root/etc/weft/weft.yaml"
 ! inside systemctl start weftd.service 2>/dev/null || fail "it started"
-inside journalctl --no-pager -o cat -u weftd.service | grep -q "unknown key 'portz', did you mean 'ports'" || fail "the journal does not say why"
+inside journalctl --no-pager -o cat -u weftd.service | finds "unknown key 'portz', did you mean 'ports'" || fail "the journal does not say why"
 inside systemctl stop weftd.service

@@ -39,10 +39,10 @@ wait_until 15 ping_ok a 10.99.0.2 56 3
 ctl config save >/dev/null
 [[ $(stat -c %u "$T/weft.yaml") == 65534 ]] || fail "the file was not written by weftd's user"
 ctl port del a
-ip -n "$(ns sw)" -d link show a | grep -q 'prog/xdp' && fail "the XDP program stays on a port that was removed"
+ip -n "$(ns sw)" -d link show a | finds 'prog/xdp' && fail "the XDP program stays on a port that was removed"
 weft_stop
 for device in a b; do
-	ip -n "$(ns sw)" -d link show "$device" | grep -q 'prog/xdp' && fail "the XDP program stays on $device"
+	ip -n "$(ns sw)" -d link show "$device" | finds 'prog/xdp' && fail "the XDP program stays on $device"
 done
 in_ns sw ip link show "w$$" >/dev/null 2>&1 && fail "the tap was left behind"
 
@@ -54,10 +54,10 @@ eventually '.[0].state == "up"' port show
 ctl port set a busy-poll 64
 eventually '.[0].state == "up"' port show
 ctl port del a
-ip -n "$(ns sw)" -d link show a | grep -q 'prog/xdp' && fail "the XDP program stays on a port that was removed"
+ip -n "$(ns sw)" -d link show a | finds 'prog/xdp' && fail "the XDP program stays on a port that was removed"
 ctl port add a type af-xdp device a xdp-mode generic
 ctl port del a
-ip -n "$(ns sw)" -d link show a | grep -q 'prog/xdp' && fail "the generic XDP program stays"
+ip -n "$(ns sw)" -d link show a | finds 'prog/xdp' && fail "the generic XDP program stays"
 weft_stop
 
 info "after a crash it removes the XDP program that was left"
@@ -67,7 +67,7 @@ ports:
 YAML
 start "$caps"
 weft_kill
-ip -n "$(ns sw)" -d link show a | grep -q 'prog/xdp' || skip "a kernel that removes XDP programs with their process"
+ip -n "$(ns sw)" -d link show a | finds 'prog/xdp' || skip "a kernel that removes XDP programs with their process"
 start "$caps"
 check '.[0].state != "failed"' port show
 weft_stop
@@ -86,7 +86,7 @@ config <<<'ports: []'
 start "$caps"
 [[ $(capsh --decode="$(awk '/^CapPrm/ {print $2}' "/proc/$WEFTD_PID/status")") != *sys_admin* ]] || fail "it kept CAP_SYS_ADMIN"
 ctl_refuses "weftd gave up CAP_SYS_ADMIN at its start, .*'privileges: \[xdp\]'" port add a type af-xdp device a
-ctl config set privileges xdp | grep -q 'privileges: what weftd was started with stays' || fail "not told"
+ctl config set privileges xdp | finds 'privileges: what weftd was started with stays' || fail "not told"
 ctl config save >/dev/null
 weft_stop
 start "$caps"

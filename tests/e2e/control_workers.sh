@@ -77,7 +77,7 @@ by_file() {
 	sed -i 's/^workers:.*/workers: [{core: 0}, {core: 1}]/; 1i idle: poll' "$T/weft.yaml"
 	kill -HUP "$WEFTD_PID"
 	eventually 'map(.core) == [0, 1]' worker show
-	ctl config reload | grep -q 'unchanged' || fail "reload"
+	ctl config reload | finds 'unchanged' || fail "reload"
 	ctl worker del 1
 	ctl config save >/dev/null
 	[[ $(grep -c 'core:' "$T/weft.yaml") == 1 ]] || fail "not saved: $(cat "$T/weft.yaml")"

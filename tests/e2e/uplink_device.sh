@@ -65,7 +65,7 @@ reaches
 # kill -9: the device passes everything to the host, and the next weftd takes over.
 ip -n "$(ns sw)" addr add 10.0.0.3/24 dev b
 weft_kill
-ip -n "$(ns sw)" link show dev b | grep -q xdp || fail "there is no leftover to test with"
+ip -n "$(ns sw)" link show dev b | finds xdp || fail "there is no leftover to test with"
 wait_until 10 in_ns b ping -n -q -c 1 -W 1 10.0.0.3
 ip -n "$(ns sw)" addr del 10.0.0.3/24 dev b
 weft_start
@@ -81,4 +81,4 @@ expect "$output" 'b: queue 0 of the device is in use by another AF_XDP socket' "
 reaches
 
 weft_stop
-! ip -n "$(ns sw)" link show dev b | grep -q xdp || fail "the XDP program was left behind"
+! ip -n "$(ns sw)" link show dev b | finds xdp || fail "the XDP program was left behind"

@@ -101,4 +101,4 @@ connection_lives "after the restart"
 # And a weftd that ends takes its program along.
 weft_stop
 connection_lives "without weftd"
-! ip -n "$(ns sw)" link show eth1 | grep -q xdp || fail "the XDP program was left behind"
+! ip -n "$(ns sw)" link show eth1 | finds xdp || fail "the XDP program was left behind"

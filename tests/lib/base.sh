@@ -136,6 +136,10 @@ until_true() {
 # wait_until SECONDS COMMAND...: the same, but fails the script and says what did not come true.
 wait_until() { until_true "$@" || fail "not true within $1 s: ${*:2}"; }
 
+# finds [GREP'S OPTIONS] PATTERN: does a line of the input match? Unlike `grep -q` it reads all of the input, so that
+# what writes it never ends by SIGPIPE, which `pipefail` would make a failure, or with `!` a success.
+finds() { [[ $(grep -c "$@" || true) != 0 ]]; }
+
 # expect TEXT PATTERN WHAT: TEXT must match the extended regular expression.
 expect() {
 	[[ $1 =~ $2 ]] || fail "$3: expected /$2/, got: $1"

@@ -54,10 +54,10 @@ vm_kvm_works() {
 	verdict=$WEFT_CACHE/kvm-$(</proc/sys/kernel/random/boot_id)
 	if [[ ! -s $verdict ]]; then
 		rm -f "$WEFT_CACHE"/kvm-*
-		if timeout -k 1 8 "$VM_QEMU" -nodefaults -no-user-config -display none -accel kvm -cpu host \
+		if { timeout -k 1 8 "$VM_QEMU" -nodefaults -no-user-config -display none -accel kvm -cpu host \
 			-machine "$VM_MACHINE" -m 256 -no-reboot -serial stdio -kernel "$VM_KERNEL" \
 			-initrd "$VM_INITRAMFS" -append "console=$VM_CONSOLE quiet panic=-1 weft.probe" \
-			</dev/null 2>/dev/null | grep -q -m 1 weft-guest-is-up; then
+			</dev/null 2>/dev/null || true; } | finds weft-guest-is-up; then
 			echo yes >"$verdict.$$"
 		else
 			echo no >"$verdict.$$"
@@ -162,5 +162,5 @@ vm_is_up() { is_running "${VM_PID[$1]:-0}"; }
 
 # vm_ping NAME ADDRESS [PAYLOAD] [COUNT]: true without a single loss.
 vm_ping() {
-	vm_exec "$1" "ping -c ${4:-10} -i 0.05 -W 5 -s ${3:-56} $2" 60 | grep -q ' 0% packet loss'
+	vm_exec "$1" "ping -c ${4:-10} -i 0.05 -W 5 -s ${3:-56} $2" 60 | finds ' 0% packet loss'
 }

@@ -23,5 +23,5 @@ vm_exec bad 'ip addr add 10.0.0.2/24 dev eth0; ip link set eth0 up' || true
 wait_until 10 vm_ping good 10.0.0.254 56 1
 wait_until 10 grep -q 'share=on' "$T/weftd.log"
 eventually '.[] | select(.name == "bad") | .state == "down"' port show
-ctl port show bad | grep -q 'share=on' || fail "weftctl port show does not say why: $(ctl port show bad)"
+ctl port show bad | finds 'share=on' || fail "weftctl port show does not say why: $(ctl port show bad)"
 vm_ping good 10.0.0.254 || fail "the other guest suffers"
