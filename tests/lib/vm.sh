@@ -8,7 +8,8 @@
 #	vm_stop vm1
 #
 # Options: mode=client|server (QEMU's side of the socket), queues=N, smp=N, mem=MIB,
-# device=KEY=VALUE,... (of virtio-net-pci), and after -- more arguments for QEMU.
+# device=KEY=VALUE,... (of virtio-net-pci), boot=kernel|net (net: the card's own firmware is to fetch
+# the kernel), and after -- more arguments for QEMU.
 # The socket `-` starts a guest without a network card.
 #
 # Each guest has, in the directory T: NAME.console (its kernel's log), NAME.control (the socket for
@@ -19,6 +20,8 @@ declare -A VM_PID
 VM_ACCEL=
 VM_KERNEL=
 VM_INITRAMFS=
+# What the test guests' kernel is started with: no more output, and no less speed, than need be.
+VM_CMDLINE='quiet loglevel=4 panic=-1 mitigations=off nokaslr no_timer_check tsc=reliable rcupdate.rcu_expedited=1 random.trust_cpu=on'
 
 case $(uname -m) in
 x86_64)
@@ -68,19 +71,25 @@ vm_kvm_works() {
 }
 
 vm_start() {
-	local name=$1 socket=$2 mac=$3 mode=client queues=1 smp=1 mem=384 device='' option
-	local -a net=() cpu=()
+	local name=$1 socket=$2 mac=$3 mode=client queues=1 smp=1 mem=384 device='' boot=kernel option
+	local -a net=() cpu=() kernel=()
 	shift 3
 	while (($#)) && [[ $1 != -- ]]; do
 		option=${1%%=*}
 		case $option in
-		mode | queues | smp | mem | device) printf -v "$option" %s "${1#*=}" ;;
+		mode | queues | smp | mem | device | boot) printf -v "$option" %s "${1#*=}" ;;
 		*) fail "vm_start: no such option: $1" ;;
 		esac
 		shift
 	done
 	(($# == 0)) || shift
 	vm_prepare
+	if [[ $boot == kernel ]]; then
+		kernel=(-kernel "$VM_KERNEL" -initrd "$VM_INITRAMFS" -append "console=$VM_CONSOLE $VM_CMDLINE")
+		device=romfile=,$device # nothing else to start from
+	else
+		device=bootindex=1,$device
+	fi
 	if [[ $socket != - ]]; then
 		# Without MSI-X under TCG: QEMU 7.2 crashes with both as soon as the driver starts.
 		[[ $VM_ACCEL == kvm ]] && device=vectors=$((2 * queues + 2)),$device || device=vectors=0,$device
@@ -94,7 +103,7 @@ vm_start() {
 		fi
 		net=(-chardev "socket,id=c0,path=$socket,$mode"
 			-netdev "vhost-user,id=n0,chardev=c0,queues=$queues"
-			-device "virtio-net-pci,netdev=n0,id=nic0,mac=$mac,romfile=${device:+,${device%,}}")
+			-device "virtio-net-pci,netdev=n0,id=nic0,mac=$mac,${device%,}")
 	fi
 	[[ $VM_ACCEL == kvm ]] && cpu=(-cpu host) || cpu=(-cpu "$VM_CPU")
 	[[ $VM_CONSOLE == ttyS0 ]] && net+=(-serial chardev:control) || net+=(-device pci-serial,chardev=control)
@@ -102,11 +111,9 @@ vm_start() {
 	spawn "$T/$name.qemu" "$VM_QEMU" -name "$name" -nodefaults -no-user-config -display none \
 		-machine "$VM_MACHINE,memory-backend=mem" -accel "$VM_ACCEL" "${cpu[@]}" -smp "$smp" \
 		-object "memory-backend-memfd,id=mem,size=${mem}M,share=${VM_SHARE:-on}" -m "$mem" \
-		-kernel "$VM_KERNEL" -initrd "$VM_INITRAMFS" \
-		-append "console=$VM_CONSOLE quiet loglevel=4 panic=-1 mitigations=off nokaslr no_timer_check tsc=reliable rcupdate.rcu_expedited=1 random.trust_cpu=on" \
 		-serial "file:$T/$name.console" \
 		-chardev "socket,id=control,path=$T/$name.control,server=on,wait=off" \
-		-qmp "unix:$T/$name.qmp,server=on,wait=off" "${net[@]}" "$@"
+		-qmp "unix:$T/$name.qmp,server=on,wait=off" "${kernel[@]}" "${net[@]}" "$@"
 	VM_PID[$name]=$PID
 }
 
