@@ -96,6 +96,11 @@ static void write_ports(struct snapshot *s)
 	for (unsigned c = 0; c < sizeof(counters) / sizeof(counters[0]); c++)
 		counter(s, counters[c].name, counters[c].unit, counters[c].help,
 			counters[c].offset);
+	family(s->to, "weft_port_cpu_seconds", "counter", "seconds",
+		"CPU time of workers on frames from the port, measured in one pass of 64.");
+	for (unsigned i = 0; i < s->n; i++)
+		evbuffer_add_printf(s->to, "weft_port_cpu_seconds_total{port=\"%s\"} %.9f\n",
+			s->rows[i].name, (double)s->rows[i].stats.cpu_ns * 1e-9);
 	family(s->to, "weft_port_drops", "counter", NULL, "Frames dropped, by reason.");
 	for (unsigned i = 0; i < s->n; i++)
 		for (unsigned r = 0; r < N_DROP_REASONS; r++)

@@ -15,7 +15,7 @@ YAML
 weft_start
 
 in_ns sw python3 - <<'PY' || fail "metrics"
-import http.client, socket
+import http.client, re, socket
 
 def get(path, method="GET"):
     c = http.client.HTTPConnection("127.0.0.1", 9469, timeout=10)
@@ -32,6 +32,8 @@ assert 'weft_build_info{version="' in text
 for name in ("weft_worker_frames_total", "weft_worker_sleeps_total", "weft_worker_asleep_seconds_total",
              "weft_fdb_addresses", "weft_port_drops_total", "weft_queue_worker"):
     assert name in text, name
+assert '# UNIT weft_port_cpu_seconds seconds\n' in text
+assert re.search(r'^weft_port_cpu_seconds_total{port="vm1"} \d+\.\d{9}$', text, re.M)
 assert get("/other")[0] == 404
 assert get("/metrics", "POST")[0] in (405, 501)
 # Silent, endless and half-closed clients: the next one is served all the same.
