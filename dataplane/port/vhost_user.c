@@ -17,6 +17,9 @@
 #include <unistd.h>
 #include <urcu-qsbr.h>
 
+// How long a VMM may take from the features to the memory: it sends both in one go.
+#define MEMLESS_TICKS 3
+
 static struct vhost_user *vhost_user(struct port *port)
 {
 	return (struct vhost_user *)port;
@@ -383,12 +386,26 @@ static bool looks_private(struct vhost_user *vu)
 	return false;
 }
 
+// A VMM that tells what its guest's driver accepted, but hands over no memory: what is not shared
+// QEMU cannot send; it says so in its own log alone and stays connected. Lock held; true once.
+static bool sends_no_memory(struct vhost_user *vu)
+{
+	if (vu->vid < 0 || !vu->driver || vu->have_mem || ++vu->memless_ticks != MEMLESS_TICKS)
+		return false;
+	snprintf(vu->why, sizeof(vu->why), "%s",
+		"a VMM is connected and its guest's driver started, but no memory came: start the "
+		"VM with share=on (QEMU says \"Failed initializing vhost-user memory map\")");
+	return true;
+}
+
 static void vhost_user_tick(struct port *port)
 {
 	struct vhost_user *vu = vhost_user(port);
 	bool was, is;
 
 	pthread_mutex_lock(&vu->lock);
+	if (sends_no_memory(vu))
+		vhost_user_say(vu, LOG_ERR, vu->why);
 	was = is = vu->suspect;
 	if (vu->running)
 		is = was ? !looks_shared(vu) : looks_private(vu);

@@ -230,6 +230,8 @@ static int new_connection(int vid)
 	vu->vid = vid;
 	vu->connfd = fd;
 	vu->connections++;
+	vu->driver = false;
+	vu->memless_ticks = 0;
 	bound_waits(fd);
 	set_vid(vid, vu);
 	snprintf(vu->why, sizeof(vu->why),

@@ -42,6 +42,8 @@ struct vhost_user {
 	bool stopped;            // a message is being handled: nothing may start
 	bool have_mem;           // rte_vhost holds a memory table that passed our checks
 	bool suspect;            // said that the guest's memory seems not to be shared
+	bool driver;             // features came, and no memory table since
+	uint32_t memless_ticks;  // how long that is so
 	uint64_t features;       // negotiated
 	uint64_t own_features;   // of these, the ones that rte_vhost does not know
 	struct guestmem mem;

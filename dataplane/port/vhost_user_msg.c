@@ -79,6 +79,8 @@ static enum rte_vhost_msg_result set_features(struct vhost_user *vu, struct mess
 	if (own & vu->port.config.features_off)
 		return refuse(vu, m, "the guest accepted a feature that was not offered");
 	vu->own_features = own;
+	vu->driver = true;
+	vu->memless_ticks = 0;
 	m->msg->u64 &= ~own;
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
@@ -88,7 +90,7 @@ static enum rte_vhost_msg_result set_mem_table(struct vhost_user *vu, struct mes
 	struct error err;
 
 	vhost_user_stop(vu, 0, RINGS_MAX);
-	vu->have_mem = false;
+	vu->have_mem = vu->driver = false;
 	if (vhost_msg_check_mem(m->msg, m->fds, *m->n_fds, &err))
 		return refuse(vu, m, err.text);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
