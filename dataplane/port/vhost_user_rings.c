@@ -36,6 +36,8 @@ void vhost_user_stop(struct vhost_user *vu, unsigned from, unsigned to)
 
 		if (!was[i])
 			continue;
+		// A worker in the middle of a pass found the ring gone when it came to give its burst back.
+		vhost_ring_give_back(r);
 		rte_vhost_set_vring_base(vu->vid, (uint16_t)i, vq_device_next_avail(&r->vq),
 			vq_device_next_used(&r->vq));
 		vhost_ring_stop(r);
