@@ -38,15 +38,21 @@ static bool message_of(void *data, struct message *m)
 	return true;
 }
 
-static enum rte_vhost_msg_result refuse(struct vhost_user *vu, struct message *m, const char *why)
+// Of a message that rte_vhost will not act on, they are ours to close.
+static void close_fds(struct message *m)
 {
-	char text[400];
-
 	for (int i = 0; i < *m->n_fds; i++) {
 		close(m->fds[i]);
 		m->fds[i] = -1;
 	}
 	*m->n_fds = 0;
+}
+
+static enum rte_vhost_msg_result refuse(struct vhost_user *vu, struct message *m, const char *why)
+{
+	char text[400];
+
+	close_fds(m);
 	vu->refused++;
 	snprintf(vu->why, sizeof(vu->why), "refused: %s", why);
 	snprintf(text, sizeof(text), "refused %s: %s", vhost_msg_name(m->msg->request), why);
@@ -207,12 +213,15 @@ enum rte_vhost_msg_result vhost_user_before(int vid, void *data)
 	struct message m;
 	uint8_t mac[6];
 
-	if (!vu)
-		return RTE_VHOST_MSG_RESULT_ERR;
 	if (!message_of(data, &m)) {
-		vhost_user_say(vu, LOG_ERR,
-			"this version of DPDK hands over messages in a form that is not "
-			"known: use 22.11 or 23.11");
+		if (vu)
+			vhost_user_say(vu, LOG_ERR,
+				"this version of DPDK hands over messages in a form that is not "
+				"known: use 22.11 or 23.11");
+		return RTE_VHOST_MSG_RESULT_ERR;
+	}
+	if (!vu) { // it gave way to a newer connection
+		close_fds(&m);
 		return RTE_VHOST_MSG_RESULT_ERR;
 	}
 	if (m.msg->request == VU_SEND_RARP && m.msg->size == 8 && !*m.n_fds) {

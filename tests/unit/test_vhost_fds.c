@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The descriptors that a VMM sends us: none of them stays behind, and none of them can hold us up.
+#include "dataplane/port/vhost_user.h"
+
+#include "tests/lib/echo.h"
+
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct echo *port;
+
+static int open_port(void **state)
+{
+	struct port_config c = {0};
+
+	port = echo_start(&c);
+	return 0;
+}
+
+static int close_port(void **state)
+{
+	echo_stop(port);
+	return 0;
+}
+
+static void still_works(void)
+{
+	struct front_guest_config c = {.socket = port->path};
+	unsigned up = port->links_up;
+	struct front_guest g;
+
+	assert_int_equal(front_guest_init(&g, &c), 0);
+	assert_int_equal(front_guest_connect(&g), 0);
+	assert_true(echo_wait(&port->links_up, up + 1));
+	echo_round_trip(&g, 0, 100, 1);
+	front_guest_fini(&g);
+}
+
+static unsigned open_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+// rte_vhost's thread is kept waiting for the rest of a message until `slow` hangs up or 100 ms are over.
+static void occupy(struct vhost_front *slow, const char *path)
+{
+	static const uint8_t header[12] = {VHOST_SET_FEATURES, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0};
+
+	vhost_front_init(slow);
+	assert_int_equal(vhost_front_connect(slow, path), 0);
+	assert_int_equal(vhost_front_send_bytes(slow, header, sizeof(header), NULL, 0), 0);
+}
+
+// A connection that has given way to a newer one may have messages waiting, with descriptors.
+static void messages_after_hanging_up_leave_nothing(void **state)
+{
+	struct port_config c = {0};
+	struct echo *other = echo_start(&c);
+	struct front_guest_config gc = {.socket = port->path};
+	struct vhost_front slow, next;
+	struct front_guest g;
+	int fds[8];
+	unsigned before = open_fds(), n = 0;
+
+	for (unsigned i = 0; i < 8; i++)
+		fds[i] = eventfd(0, 0);
+	assert_int_equal(front_guest_init(&g, &gc), 0);
+	assert_int_equal(front_guest_meet(&g), 0);
+	assert_int_equal(front_guest_negotiate(&g), 0);
+	occupy(&slow, other->path);
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(vhost_front_send(&g.front, VHOST_SET_VRING_CALL,
+					 VHOST_FLAG_VERSION | VHOST_FLAG_NEED_REPLY, 8,
+					 "\0\0\0\0\0\0\0", 8, fds, 8),
+			0);
+	front_guest_disconnect(&g);
+	vhost_front_init(&next);
+	assert_int_equal(vhost_front_connect(&next, port->path), 0);
+	vhost_front_fini(&slow);
+	vhost_front_fini(&next);
+	front_guest_fini(&g);
+	for (unsigned i = 0; i < 8; i++)
+		close(fds[i]);
+	still_works();
+	for (unsigned i = 0; i < ECHO_WAIT_MS && (n = open_fds()) > before; i++)
+		usleep(1000);
+	assert_int_equal(n, before);
+	echo_stop(other);
+}
+
+#define PORT_TEST(f) cmocka_unit_test_setup_teardown(f, open_port, close_port)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PORT_TEST(messages_after_hanging_up_leave_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, echo_start_eal, NULL);
+}
