@@ -8,6 +8,7 @@ that all have the same core to themselves when it is theirs. Nothing outlives th
 import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -51,6 +52,12 @@ def wait_for(what, seconds, true):
         if time.monotonic() > end:
             raise BenchError(f"{what}: not within {seconds} s")
         time.sleep(0.05)
+
+
+def cycles_per_frame(before, after):
+    """Of a contestant's own account of the time in which it had frames."""
+    cycles, frames = (after[k] - before[k] if before and after else 0 for k in ("busy_cycles", "frames"))
+    return {"cycles_per_frame": cycles / frames} if frames else {}
 
 
 class Setup:
@@ -234,9 +241,7 @@ class Weft(Peer):
 
     def figures(self, before, after):
         d = {k: after[k] - before[k] for k in after}
-        f = {"worker": d}
-        if d["frames"]:
-            f["cycles_per_frame"] = d["busy_cycles"] / d["frames"]
+        f = {"worker": d, **cycles_per_frame(before, after)}
         if d["tx_frames"]:
             f["copied_per_frame"] = d["copied"] / d["tx_frames"]
         return f
@@ -254,13 +259,41 @@ class Testpmd(Peer):
             command += ["--vdev", f"net_af_xdp0,iface={self.uplink.device}"]
         for i in range(self.setup.ports):
             command += ["--vdev", f"net_vhost{i},iface={self.socket(i)}{extra}"]
-        command += ["--", "--forward-mode=io", "--auto-start", "--total-num-mbufs=30000"]
+        command += ["--", "--forward-mode=io", "--total-num-mbufs=30000"]
+        # Asked for its cycles it reads the clock twice a burst: only where that is nothing.
+        command += ["-i"] if self.uplink else ["--auto-start"]
         if self.setup.mtu > 1500:
             command += [f"--max-pkt-len={self.setup.mtu + 18}", "--tx-offloads=0x8000"]
         # It ends when its standard input does.
-        self.spawn(*command, stdin=subprocess.PIPE)
+        self.spawn("stdbuf", "-oL", *command, stdin=subprocess.PIPE)
+        if self.uplink:
+            self.say("set record-core-cycles on", "start")
         wait_for("testpmd listens", 20, lambda: self.check() or os.path.exists(self.socket(self.setup.ports - 1)))
         time.sleep(1)
+
+    def say(self, *lines):
+        self.procs[0].stdin.write("".join(f"{line}\n" for line in lines).encode())
+        self.procs[0].stdin.flush()
+
+    def counters(self):
+        if not self.uplink:
+            return {}
+        end = "+" * 76  # of what it prints
+
+        def reports():
+            with open(os.path.join(self.dir, "log0"), encoding="utf-8", errors="replace") as log:
+                return log.read().split("Accumulated forward statistics")[1:]
+
+        n = len(reports())
+        self.say("show fwd stats all")
+        wait_for("testpmd's statistics", 10, lambda: len(r := reports()) > n and end in r[-1])
+        time.sleep(0.05)
+        m = re.search(r"total cycles=(\d+) / total \w+ packets=(\d+)", reports()[-1])
+        # Before the first frame it says nothing.
+        return {"busy_cycles": int(m[1]) if m else 0, "frames": int(m[2]) if m else 0}
+
+    def figures(self, before, after):
+        return cycles_per_frame(before, after)
 
 
 class Ovs(Peer):
@@ -292,6 +325,17 @@ class Ovs(Peer):
         if self.uplink:
             self.vsctl("add-port", "br", self.uplink.device, "--", "set", "Interface",
                 self.uplink.device, "type=afxdp", "options:n_rxq=1")
+
+    def counters(self):
+        r = subprocess.run(["ovs-appctl", "-t", f"{self.dir}/vswitchd.ctl", "dpif-netdev/pmd-stats-show"],
+            capture_output=True, text=True, env=self.env, timeout=20, check=False)
+        text = r.stdout.partition("pmd thread")[2].partition("main thread")[0]
+        names = {"frames": "packets received", "busy_cycles": "processing cycles"}
+        found = {k: re.search(rf"{name}: (\d+)", text) for k, name in names.items()}
+        return {k: int(m[1]) if m else 0 for k, m in found.items()}
+
+    def figures(self, before, after):
+        return cycles_per_frame(before, after)
 
     def vsctl(self, *words):
         r = subprocess.run(["ovs-vsctl", f"--db=unix:{self.dir}/db.sock", "--timeout=30", *words],
