@@ -4,6 +4,7 @@
 
 #include "dataplane/frame/eth.h"
 #include "dataplane/port/af_xdp_device.h"
+#include "dataplane/port/cycles.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -238,6 +239,23 @@ static void wait_again(struct port *port, unsigned q, struct xdp_queue *xq)
 	xq->rx.awake = 0;
 }
 
+// Receives, unless it is better to let frames gather first.
+static inline uint32_t look(
+	struct port *port, struct xdp_queue *xq, struct burst *b, struct port_stats *st)
+{
+	struct xdp_pause *pause = &xq->rx.pause;
+	if (xdp_pause_is_likely(pause) && xdp_pause_is_on(pause, cycles())) {
+		b->n = b->flags = b->bytes = 0;
+		return 0;
+	}
+	uint32_t n = xdp_queue_rx(xq, b, st);
+	// A driver that is driven by looks must be looked at.
+	if (n && !xq->xsk.busy_poll)
+		xdp_pause_found(pause, cycles(), n, xdp_pause_ticks(port->cycles_hz),
+			port_load(xq->xsk.tx.producer));
+	return n;
+}
+
 static uint32_t af_xdp_rx(struct port *port, unsigned q, struct burst *b, struct port_stats *st)
 {
 	struct af_xdp *ax = af_xdp(port);
@@ -246,7 +264,7 @@ static uint32_t af_xdp_rx(struct port *port, unsigned q, struct burst *b, struct
 	if (xq) {
 		if (xq->rx.awake < XDP_QUEUE_AWAKE)
 			stay_awake(port, q, xq);
-		return xdp_queue_rx(xq, b, st);
+		return look(port, xq, b, st);
 	}
 	struct host_copy *copy = copy_get(ax, q);
 	if (q + 1 == port->n_rxq)

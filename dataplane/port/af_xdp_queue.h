@@ -15,6 +15,7 @@
 #pragma once
 
 #include "dataplane/frame/frame.h"
+#include "dataplane/port/af_xdp_pause.h"
 #include "dataplane/port/stats.h"
 #include "dataplane/port/xsk.h"
 
@@ -54,6 +55,7 @@ struct xdp_queue {
 		uint64_t bad;
 		uint32_t awake; // looks since the worker last slept, up to XDP_QUEUE_AWAKE
 		bool skip;      // in the middle of a frame that is refused
+		struct xdp_pause pause;
 	} rx __attribute__((aligned(64)));
 
 	// Who holds the transmit lock.

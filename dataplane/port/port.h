@@ -140,6 +140,7 @@ struct port {
 	struct port_upcalls up;
 	struct port_config config; // control only
 	uint32_t id;               // index in the switch, set by it before use
+	uint64_t cycles_hz;        // of the cycle counter; likewise
 
 	// Read by workers, written by control or the event thread with single atomic stores.
 	uint32_t n_rxq;    // receive queues that may have work; fixed from open to close

@@ -4,7 +4,7 @@
 
 #include "dataplane/frame/eth.h"
 #include "dataplane/frame/offload.h"
-#include "dataplane/switch/cycles.h"
+#include "dataplane/port/cycles.h"
 #include "dataplane/switch/tape.h"
 
 #include <sched.h>

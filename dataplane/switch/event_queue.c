@@ -2,7 +2,7 @@
 // The queue of events.
 #include "dataplane/switch/event_queue.h"
 
-#include "dataplane/switch/cycles.h"
+#include "dataplane/port/cycles.h"
 
 #include <errno.h>
 #include <stdlib.h>

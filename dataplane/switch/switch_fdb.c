@@ -3,7 +3,7 @@
 #include "dataplane/switch/sw.h"
 
 #include "dataplane/frame/eth.h"
-#include "dataplane/switch/cycles.h"
+#include "dataplane/port/cycles.h"
 
 #include <errno.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 // after the grace period.
 #include "dataplane/switch/sw.h"
 
-#include "dataplane/switch/cycles.h"
+#include "dataplane/port/cycles.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 
 #include "dataplane/port/rcu.h"
 #include "dataplane/switch/sw.h"
-#include "dataplane/switch/cycles.h"
+#include "dataplane/port/cycles.h"
 
 #include <errno.h>
 #include <stdlib.h>

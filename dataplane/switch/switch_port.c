@@ -143,6 +143,7 @@ static int port_start(struct sw *sw, struct sw_port *p, struct error *err)
 	if (rc < 0)
 		return rc;
 	p->port->id = p->id;
+	p->port->cycles_hz = sw->shared.cycles_hz;
 	list_append(sw, p);
 	for (uint32_t q = 0; q < p->port->n_rxq; q++)
 		p->port->rxq[q].worker = UNPOLLED;

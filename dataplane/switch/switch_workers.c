@@ -7,7 +7,7 @@
 // queues in the second plan too: by then all others lock the transmit queues that they share.
 #include "dataplane/switch/sw.h"
 
-#include "dataplane/switch/cycles.h"
+#include "dataplane/port/cycles.h"
 
 #include <errno.h>
 #include <sched.h>

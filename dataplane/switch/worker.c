@@ -3,7 +3,7 @@
 #include "dataplane/switch/worker.h"
 
 #include "dataplane/port/rcu.h"
-#include "dataplane/switch/cycles.h"
+#include "dataplane/port/cycles.h"
 
 #include <errno.h>
 #include <sched.h>

@@ -3,7 +3,7 @@
 #include "tests/lib/fake_port.h"
 
 #include "dataplane/frame/offload.h"
-#include "dataplane/switch/cycles.h"
+#include "dataplane/port/cycles.h"
 
 #include <assert.h>
 #include <errno.h>

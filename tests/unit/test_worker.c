@@ -6,7 +6,7 @@
 // the test for races.
 #include "dataplane/switch/worker.h"
 
-#include "dataplane/switch/cycles.h"
+#include "dataplane/port/cycles.h"
 #include "dataplane/switch/switch.h"
 #include "tests/lib/fake_port.h"
 #include "tests/lib/switch_load.h"
