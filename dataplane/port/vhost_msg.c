@@ -12,10 +12,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define SHARE_HINT                                                                          \
-	"start the VM with -object memory-backend-memfd,id=mem,size=...,share=on -machine " \
-	"memory-backend=mem (libvirt: <memoryBacking> with <source type='memfd'/> and "     \
-	"<access mode='shared'/>)"
+#define SHARE_HINT                                                                        \
+	"start the VM with -object memory-backend-memfd,id=m,size=...,share=on -machine " \
+	"memory-backend=m (libvirt: <source type='memfd'/><access mode='shared'/>)"
 
 static const struct {
 	const char *name;
@@ -109,13 +108,12 @@ static int check_region(const struct vhost_msg_region *r, unsigned i, int fd, st
 	if (!vhost_fd_is_memory(fd, 0))
 		return error_set(err, -EINVAL, "socket",
 			"guest memory is not shared (region %u is no tmpfs, memfd or hugetlbfs "
-			"file): "
-			"" SHARE_HINT,
+			"file): " SHARE_HINT,
 			i);
 	if (!vhost_fd_is_memory(fd, end))
 		return error_set(err, -EINVAL, "socket",
 			"the file of guest memory region %u is shorter than the region: "
-			"its size must be that of the VM's memory; " SHARE_HINT,
+			"its size must be that of the VM's memory (-m)",
 			i);
 	return 0;
 }

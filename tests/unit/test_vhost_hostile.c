@@ -120,6 +120,7 @@ static void memory_tables_that_cannot_be(void **state)
 		assert_int_equal(
 			vhost_front_set_mem_table(&g.front, cases[i].r, cases[i].n), -EREMOTEIO);
 		assert_non_null(strstr(port->log, cases[i].says));
+		assert_true(strlen(port->log) < 256); // what an event has room for
 		front_guest_fini(&g);
 	}
 	close(good);
