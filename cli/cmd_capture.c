@@ -31,7 +31,7 @@ struct job {
 	pcap_t *pcap;
 	pcap_dumper_t *dump;
 	struct bpf_program program;
-	bool has_program;
+	bool has_program, broken; // broken: what was captured could not be written
 };
 
 static volatile sig_atomic_t stop;
@@ -108,8 +108,8 @@ static int open_pcap(struct job *j)
 		return cli_fail(j->cli, "out of memory");
 	if (*j->filter) {
 		if (pcap_compile(j->pcap, &j->program, j->filter, 1, PCAP_NETMASK_UNKNOWN) < 0)
-			return cli_wrong(
-				j->cli, "filter '%s': %s", j->filter, pcap_geterr(j->pcap));
+			return cli_wrong(j->cli, "filter '%s': %s; see pcap-filter(7)", j->filter,
+				pcap_geterr(j->pcap));
 		j->has_program = true;
 	}
 	if (!j->file)
@@ -169,9 +169,17 @@ static bool show_frame(struct job *j, const json_t *f)
 	return true;
 }
 
-static bool flush(const struct job *j)
+// False: nothing more can be written. That a pipe's reader has had enough is no failure.
+static bool flush(struct job *j)
 {
-	return (j->dump ? pcap_dump_flush(j->dump) : fflush(stdout)) == 0;
+	if ((j->dump ? pcap_dump_flush(j->dump) : fflush(stdout)) == 0)
+		return true;
+	if (errno != EPIPE && !j->broken) {
+		j->broken = true;
+		cli_fail(j->cli, "%s: %s: what was captured is not all there",
+			j->file ? j->file : "standard output", strerror(errno));
+	}
+	return false;
 }
 
 // False: enough were shown.
@@ -259,7 +267,7 @@ static int capture(struct job *j)
 		finish(j);
 	fprintf(stderr, "%llu frames captured, %llu lost\n", (unsigned long long)j->shown,
 		(unsigned long long)j->lost);
-	return status;
+	return j->broken ? CLI_REFUSED : status;
 }
 
 static int run(struct cli *cli, int argc, char **argv)

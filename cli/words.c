@@ -134,7 +134,8 @@ static int parse_keys(struct cli *cli, const json_t *keys, int argc, char **argv
 			return cli_wrong(cli, "'%s' is there twice", name);
 		json_t *value = value_of(kind, next);
 		if (!value)
-			return cli_wrong(cli, "'%s': '%s' is not JSON", name, next);
+			return cli_wrong(cli, "'%s': '%s' is not JSON, such as '[{\"core\": 2}]'",
+				name, next);
 		json_object_set_new(n.objects[n.depth - 1], name, value);
 		i++;
 	}

@@ -48,7 +48,7 @@ void suggest_offer(struct suggest *s, const char *candidate)
 	size_t d = suggest_distance(s->word, candidate), len = strlen(s->word);
 
 	// A short word may be wrong in one place, a long one in a third of its letters.
-	size_t limit = len <= 4 ? 1 + (len > 2) : len / 3 + 1;
+	size_t limit = len <= 4 ? 1 : len / 3 + 1;
 	// What was typed may be the start of a longer word.
 	if (len >= 3 && strncmp(s->word, candidate, len) == 0)
 		d = 1;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const struct api_method *const api_nouns[] = {
@@ -93,6 +94,21 @@ int api_fail_rc(struct api_call *call, int rc)
 	return -1;
 }
 
+static int wrong_type(struct api_call *call, const struct api_param *p, const json_t *v)
+{
+	const bool is_long = json_is_object(v) || json_is_array(v);
+	char *said = is_long ? NULL : json_dumps(v, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+
+	api_fail(call, API_E_PARAMS, p->name, "%s: %s%s is expected%s%s%.60s", p->name,
+		p->type == API_GROUP  ? "an "
+		: p->type == API_FLAG ? ""
+				      : "a ",
+		api_type_name(p->type), p->type == API_MAC ? ", such as 52:54:00:00:00:01" : "",
+		said ? ", not " : "", said ? said : "");
+	free(said);
+	return -1;
+}
+
 static int check_type(struct api_call *call, const struct api_param *p, const json_t *v)
 {
 	json_int_t n = json_integer_value(v);
@@ -125,8 +141,7 @@ static int check_type(struct api_call *call, const struct api_param *p, const js
 	}
 	if (good)
 		return 0;
-	return api_fail(call, API_E_PARAMS, p->name, "%s: expected is a %s", p->name,
-		api_type_name(p->type));
+	return wrong_type(call, p, v);
 }
 
 static const struct api_param *param_find(const struct api_param *list, const char *name)

@@ -7,18 +7,26 @@
 #include "control/daemon.h"
 #include "control/events.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int unknown_event(struct api_call *call, const json_t *v)
 {
 	const char *name = json_string_value(v) ? json_string_value(v) : "";
 	struct suggest s;
+	char known[160] = "";
 
 	suggest_init(&s, name);
-	for (unsigned i = 0; event_names[i]; i++)
+	for (unsigned i = 0; event_names[i]; i++) {
+		size_t n = strlen(known);
 		suggest_offer(&s, event_names[i]);
-	return api_fail(call, API_E_PARAMS, "events", "events: unknown event '%.40s'%s%s%s", name,
-		s.best ? ", did you mean '" : "", s.best ? s.best : "", s.best ? "'?" : "");
+		snprintf(known + n, sizeof(known) - n, "%s%s", n ? ", " : "", event_names[i]);
+	}
+	if (!s.best)
+		return api_fail(call, API_E_PARAMS, "events",
+			"events: unknown event '%.40s'; known are: %s", name, known);
+	return api_fail(call, API_E_PARAMS, "events",
+		"events: unknown event '%.40s', did you mean '%s'?", name, s.best);
 }
 
 static int subscribe(struct api_call *call)

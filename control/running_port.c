@@ -54,7 +54,8 @@ int running_no_port(const struct running *r, const char *name, struct error *err
 	if (s.best)
 		return error_set(err, -ENOENT, "name", "unknown port '%.40s', did you mean '%s'?",
 			name, s.best);
-	return error_set(err, -ENOENT, "name", "unknown port '%.40s'", name);
+	return error_set(
+		err, -ENOENT, "name", "unknown port '%.40s'; 'port show' lists them", name);
 }
 
 void running_changed(struct running *r, const char *fmt, const char *name)

@@ -45,11 +45,21 @@ info "refusals"
 ctl_refuses "filter 'icmp andd'" capture a icmp andd
 ctl_refuses "did you mean 'a'|unknown port" capture aa -c 1
 ctl_refuses 'one of rx, tx, both' capture a --dir up
+ctl_refuses 'see pcap-filter' capture a icmp andd
 ctl_refuses 'No such file' capture a -w "$T/none/x.pcap"
 spawn "$T/first" "$WEFTCTL" -s "$SOCKET" capture a -w "$T/long.pcap"
 first=$PID
 wait_until 10 test -s "$T/long.pcap"
 ctl_refuses 'capture' capture a -c 1
+info "a full disk ends it, and is said; a reader who has had enough is no failure"
+status=0
+timeout 20 "$WEFTCTL" -s "$SOCKET" capture b -w /dev/full 2>"$T/full" || status=$?
+[[ $status == 1 ]] || fail "status $status, and $(<"$T/full")"
+grep -q '/dev/full: No space left on device: what was captured is not all there' "$T/full" || fail "said: $(<"$T/full")"
+status=0
+timeout 20 "$WEFTCTL" -s "$SOCKET" capture b -w - 2>"$T/enough" > >(dd bs=100 count=1 of=/dev/null 2>/dev/null) || status=$?
+[[ $status == 0 ]] || fail "status $status, and $(<"$T/enough")"
+
 info "Ctrl-C ends it with a whole file, and the port is free again"
 kill -INT "$first"
 wait_until 10 grep -q 'frames captured' "$T/first"

@@ -73,6 +73,8 @@ check 'length == 1 and .[0] == {mac: "52:54:00:00:00:01", vlan: 10, port: "vm1",
 check 'length == 1' fdb show port vm2
 check 'length == 0' fdb show mac 52:54:00:00:00:09
 ctl_refuses "did you mean 'vm" fdb show port vm3
+ctl_refuses 'mac: a MAC address is expected, such as 52:54:00:00:00:01, not "5254"' fdb show mac 5254
+ctl_refuses "unknown port 'xyzzy'; 'port show' lists them" port show xyzzy
 ctl_refuses 'no machine' fdb add ff:ff:ff:ff:ff:ff port vm1
 ctl_refuses 'the port is missing' fdb add 52:54:00:00:00:03
 ctl_refuses "did you mean 'vlan'" fdb show vlna 10
@@ -105,7 +107,7 @@ ctl_refuses "bad.yaml:2:15: ports\[0\].typ: unknown key 'typ', did you mean 'typ
 ctl_refuses 'bad.yaml: No such file' config check "$T/none/bad.yaml"
 says 'unchanged' config set log level debug
 ctl_refuses 'one of error, warning' config set log level chatty
-ctl_refuses 'not YAML|JSON' config set workers '[{'
+ctl_refuses 'not JSON, such as .*"core": 2' config set workers '[{'
 says 'saved to .*weft.yaml' config save
 check '.saved' config show
 "$WEFTD" -c "$T/weft.yaml" --check | finds 'good: 4 ports' || fail "the saved file is not good"
@@ -130,6 +132,7 @@ until_true 5 grep -q port-added "$T/events" || {
 wait_until 5 grep -q '"event":"port-added".*"port":"vm5"' "$T/events"
 ! grep -q 'port-removed' "$T/events" || fail "an event that was not asked for"
 ctl_refuses "did you mean 'link-up'" monitor link-upp
+ctl_refuses "unknown event 'xyzzy'; known are: port-added, .*, config" monitor xyzzy
 
 info "wrong words, help, exit statuses"
 status 2 prot show

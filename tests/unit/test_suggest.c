@@ -46,6 +46,7 @@ static void takes_the_nearest_and_nothing_far(void **state)
 	assert_string_equal(best("conf"), "config");
 	assert_string_equal(best("vlans"), "vlan");
 	assert_null(best("xyzzy"));
+	assert_null(best("pond"));
 	assert_null(best(""));
 }
 
