@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-const struct command *const command_tables[] = {cmd_port, cmd_fdb, cmd_vlan, cmd_stats, cmd_worker,
-	cmd_config, cmd_top, cmd_monitor, cmd_capture, cmd_version, cmd_complete, NULL};
+const struct command *const command_tables[] = {cmd_port, cmd_fdb, cmd_vlan, cmd_stats, cmd_health,
+	cmd_worker, cmd_config, cmd_top, cmd_monitor, cmd_capture, cmd_version, cmd_complete, NULL};
 
 #define CALL_TIMEOUT_MS 30000
 
@@ -268,6 +268,8 @@ static int run(struct cli *cli, int argc, char **argv)
 		print_json(result);
 	else if (status == CLI_OK && c->show)
 		status = c->show(cli, result, params);
+	if (status == CLI_OK && c->judge)
+		status = c->judge(result);
 	json_decref(params);
 	json_decref(result);
 	return status;

@@ -96,6 +96,27 @@ static void list_ports(const struct cli *cli, const json_t *list)
 		list_reasons(cli, list);
 }
 
+// What is wrong with it: the first thing to know.
+static void show_health(const struct cli *cli, const json_t *p)
+{
+	const json_t *f;
+	size_t i;
+
+	if (json_array_size(json_object_get(p, "health")) == 0)
+		field(cli, 0, "health", "%snothing is wrong%s", paint(cli, GOOD), unpaint(cli));
+	json_array_foreach (json_object_get(p, "health"), i, f) {
+		const char *level = get_text(f, "level"), *text = get_text(f, "text");
+		// The line above has said why.
+		bool is_said = *get_text(p, "why") && strstr(text, get_text(p, "why"));
+		field(cli, 0, "health", "%s%s%s: %s%s%s",
+			paint(cli, strcmp(level, "error") == 0  ? BAD
+				   : strcmp(level, "note") == 0 ? FAINT
+								: WARN),
+			level, unpaint(cli), is_said ? "" : text, is_said ? "" : "; ",
+			get_text(f, "remedy"));
+	}
+}
+
 static void show_counters(const struct cli *cli, const json_t *p)
 {
 	field(cli, 0, "received", "%llu frames, %llu bytes, %llu bursts",
@@ -163,6 +184,7 @@ static void show_one(struct cli *cli, const json_t *p)
 		unpaint(cli));
 	why_text(p, why, sizeof(why));
 	field(cli, 0, "why", "%s", why);
+	show_health(cli, p);
 	vlan_text(config, vlan, sizeof(vlan));
 	field(cli, 0, "vlan", "%s", vlan);
 	json_object_foreach ((json_t *)config, key, v)

@@ -40,6 +40,7 @@ struct command {
 	const char *example;     // without "weftctl "
 	int (*show)(struct cli *cli, const json_t *result, const json_t *params);
 	int (*run)(struct cli *cli, int argc, char **argv);
+	int (*judge)(const json_t *result); // exit status by what came; NULL: CLI_OK
 };
 
 struct cli {
@@ -51,8 +52,8 @@ struct cli {
 	int64_t next_id;
 };
 
-extern const struct command cmd_capture[], cmd_complete[], cmd_config[], cmd_fdb[], cmd_monitor[],
-	cmd_port[], cmd_stats[], cmd_top[], cmd_version[], cmd_vlan[], cmd_worker[];
+extern const struct command cmd_capture[], cmd_complete[], cmd_config[], cmd_fdb[], cmd_health[],
+	cmd_monitor[], cmd_port[], cmd_stats[], cmd_top[], cmd_version[], cmd_vlan[], cmd_worker[];
 // Every table there is, ended by NULL; each ended by noun NULL.
 extern const struct command *const command_tables[];
 

@@ -19,6 +19,7 @@ const struct api_method *const api_nouns[] = {
 	api_vlan_methods,
 	api_stats_methods,
 	api_worker_methods,
+	api_health_methods,
 	api_config_methods,
 	api_monitor_methods,
 	api_capture_methods,

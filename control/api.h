@@ -67,6 +67,7 @@ extern const struct api_method api_fdb_methods[];
 extern const struct api_method api_vlan_methods[];
 extern const struct api_method api_stats_methods[];
 extern const struct api_method api_worker_methods[];
+extern const struct api_method api_health_methods[];
 extern const struct api_method api_config_methods[];
 extern const struct api_method api_monitor_methods[];
 extern const struct api_method api_capture_methods[];

@@ -4,6 +4,8 @@
 
 #include "control/daemon.h"
 #include "control/describe.h"
+#include "control/health.h"
+#include "control/now.h"
 
 #include <errno.h>
 #include <string.h>
@@ -41,6 +43,11 @@ static json_t *port_json(struct daemon *d, const struct running_port *p, bool de
 	json_object_set_new(json, "why", text ? text : json_string(""));
 	json_object_set_new(json, "pending", json_boolean(p->is_pending));
 	json_object_set(json, "config", p->config.json);
+	if (details) {
+		json_t *found = json_array();
+		health_port(d->health, now_ns(), p, more, found);
+		json_object_set_new(json, "health", found);
+	}
 	if (!is_open)
 		return json; // and nothing to describe
 	json_object_set_new(json, "id", json_integer(now.id));
@@ -119,6 +126,7 @@ static const struct api_param port_fields[] = {{"name", API_PORT, true, "name of
 	{"why", API_TEXT, true, "why it is in this state"},
 	{"pending", API_FLAG, true, "the configuration could not be applied yet; why says why"},
 	{"config", API_GROUP, true, "its keys in the configuration"},
+	{"health", API_LIST, false, "with name: what is wrong with it, as health.show has it"},
 	{"id", API_NUMBER, false, "index in the switch"},
 	{"mtu", API_NUMBER, false, "longest packet"},
 	{"rx_queues", API_LIST, false, "receive queues: queue, worker"},

@@ -10,6 +10,7 @@
 
 struct event;
 struct event_base;
+struct health;
 struct metrics;
 struct server;
 
@@ -21,6 +22,7 @@ struct daemon {
 	struct events events;
 	struct server *server; // NULL: there are no clients
 	struct metrics *metrics;
+	struct health *health;
 	const char *config_path; // absolute
 	bool socket_is_fixed;    // by the command line, whatever the file says
 	json_t *saved;           // what the file said when it was read or written last

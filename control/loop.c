@@ -3,6 +3,7 @@
 #include "control/loop.h"
 
 #include "control/events.h"
+#include "control/health.h"
 #include "control/log.h"
 #include "control/metrics.h"
 #include "control/now.h"
@@ -28,6 +29,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 
 	switch_tick(d->sw);
 	running_tick(d->running);
+	health_tick(d->health, now_ns());
 	events_drain(&d->events);
 }
 
@@ -138,7 +140,8 @@ int loop_start(struct daemon *d, const struct config *config, struct error *err)
 	d->start_ns = now_ns();
 	d->events = (struct events){d->sw, d, on_publish, on_port_is_new};
 	d->metrics = metrics_new(d);
-	if (!d->metrics)
+	d->health = health_new(d->sw);
+	if (!d->metrics || !d->health)
 		return error_set(err, -ENOMEM, "", "out of memory");
 	rc = metrics_listen(d->metrics, config->metrics_listen, err);
 	if (rc < 0)
@@ -177,8 +180,10 @@ void loop_stop(struct daemon *d)
 		switch_end(d->sw);
 	metrics_free(d->metrics);
 	running_free(d->running);
+	health_free(d->health);
 	json_decref(d->saved);
 	d->running = NULL;
 	d->metrics = NULL;
+	d->health = NULL;
 	d->saved = NULL;
 }

@@ -83,6 +83,15 @@ check '.flushed >= 0' fdb flush port vm1
 status 0 fdb del 52:54:00:00:00:01 vlan 10
 status 1 fdb del 52:54:00:00:00:01 vlan 10
 
+info "health: what is wrong, by level; notes alone are no failure"
+ctl_refuses 'error +gone +.*nosuch0.*tried again' health
+{ ctl -j health || true; } >"$T/health"
+jq -e 'map(select(.about == "gone")) | length == 1 and (.[0] | .code == "port-failed" and .level == "error" and .text != "" and .remedy != "")' "$T/health" >/dev/null || fail "$(<"$T/health")"
+jq -e 'any(.about == "vm1" and .code == "no-guest" and .level == "note")' "$T/health" >/dev/null || fail "$(<"$T/health")"
+check '.[0].health | length == 1 and .[0].code == "no-guest"' port show vm1
+says 'health +note: if its VM runs: compare' port show vm1
+check 'all(has("health") | not)' port show
+
 info "vlan, stats, worker"
 says '10 +0 +vm1' vlan show
 check '.[] | select(.vlan == 10) | .ports == [{port: "vm1", mode: "access"}]' vlan show
@@ -144,7 +153,7 @@ status 3 -s "$T/none.sock" port show
 WEFTCTL_NONE=$("$WEFTCTL" -s "$T/none.sock" port show 2>&1) || true
 expect "$WEFTCTL_NONE" 'no weftd at .*start it' "without a daemon"
 says 'Example: weftctl port show' help
-for noun in port fdb vlan stats worker config top monitor capture version; do
+for noun in port fdb vlan stats health worker config top monitor capture version; do
 	says 'Example: weftctl' help $noun
 done
 says 'Usage: weftctl fdb add MAC port PORT \[vlan VLAN\]' fdb add --help
@@ -155,6 +164,8 @@ while IFS='|' read -r want command; do
 	status "$want" $command
 done <<-STATUS
 	0|port show
+	1|health
+	1|-j health
 	0|port
 	0|port list
 	0|port show vm1
@@ -228,6 +239,8 @@ done <<-'SAME'
 	stats show|stats.show
 	stats show vm1|stats.show|{"port": "vm1"}
 	stats reasons|stats.reasons
+	health|health.show
+	health show|health.show
 	worker show|worker.show
 	config show|config.show
 	config check|config.check
@@ -268,3 +281,10 @@ for columns in 72 80 100 200; do
 	[[ $(tr -d ' \n' <"$T/ports") == *400,* ]] || fail "VLANs at $columns columns: $(<"$T/ports")"
 done
 [[ $(ctl port show | grep -c .) == $(($(ctl -j port show | jq length) + 1)) ]] || fail "a port is not one line in a pipe"
+
+info "health without errors: a note alone is no failure"
+status 0 port del gone
+got=0
+ctl -j health >"$T/health" || got=$?
+want=$(jq 'if any(.level != "note") then 1 else 0 end' "$T/health") # a machine under load may starve the worker
+[[ $got == "$want" && $(jq length "$T/health") != 0 ]] || fail "status $got: $(<"$T/health")"
