@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
@@ -71,7 +72,7 @@ static void lcore_text(
 // The environment asks the loader whether it is a shared library itself, and if so loads every
 // driver there is on the system: a hundred libraries, 16 MB and 100 ms, none of them of use to a
 // switch that only has rte_vhost speak. While it starts, this comes before libc's and says no.
-static bool is_starting;
+static __thread bool is_starting;
 
 void *dlopen(const char *file, int mode)
 {
@@ -82,6 +83,22 @@ void *dlopen(const char *file, int mode)
 	if (!of_libc)
 		of_libc = (void *(*)(const char *, int))(uintptr_t)dlsym(RTLD_NEXT, "dlopen");
 	return of_libc(file, mode);
+}
+
+// And where the processor does not tell its frequency, it measures it for 100 ms, most of the daemon's
+// start, during which guests wait for their switch to come back. What needs it nobody here calls.
+int nanosleep(const struct timespec *wanted, struct timespec *left)
+{
+	struct timespec t = *wanted;
+	int rc;
+
+	if (is_starting && t.tv_sec == 0 && t.tv_nsec == 100000000)
+		t.tv_nsec = 1000000;
+	rc = clock_nanosleep(CLOCK_MONOTONIC, 0, &t, left);
+	if (!rc)
+		return 0;
+	errno = rc;
+	return -1;
 }
 
 static void no_usage(const char *name)

@@ -7,6 +7,11 @@
 . "$(dirname "$0")/../lib/weft.sh"
 weft_test
 
+# What shortens the start takes the place of functions of libc's, if it is seen by DPDK (control/eal.c).
+for name in dlopen nanosleep; do
+	nm -D --defined-only "$WEFTD" | finds " T $name\$" || fail "weftd does not come before libc's $name"
+done
+
 TWO_GUESTS=$WEFT_BUILD/tests/lib/two_guests
 BURST=64
 

@@ -66,25 +66,26 @@ no_drops() {
 	done
 }
 
-# ping_run NAME ADDRESS COUNT: starts a ping of about 50 a second in the guest that goes on while the
-# test does something; ping_outage waits for its end.
+# ping_run NAME ADDRESS COUNT: starts a ping of about 100 a second in the guest that goes on while the
+# test does something; ping_outage waits for its end. Each line is noted with the guest's time.
 ping_run() {
-	vm_exec "$1" "rm -f /run/ping; (cat /proc/uptime; ping -i 0.02 -W 1 -c $3 $2; cat /proc/uptime; echo over) >/run/ping 2>&1 &" >/dev/null
+	vm_exec "$1" "rm -f /run/ping; (ping -i 0.01 -W 1 -c $3 $2 2>&1 | while read -r line; do
+		read -r now idle </proc/uptime; echo \$now \$line; done >/run/ping; echo over >>/run/ping) >/dev/null 2>&1 &" >/dev/null
 }
 
-# ping_outage NAME: waits for the ping's end; the longest run of lost replies, in milliseconds, in
+# ping_outage NAME: waits for the ping's end; the longest time without a reply, in milliseconds, in
 # OUTAGE, replies that came twice in DOUBLED.
 ping_outage() {
 	wait_until 60 vm_exec "$1" 'grep -q ^over /run/ping'
 	read -r OUTAGE DOUBLED < <(vm_exec "$1" 'cat /run/ping' | awk '
-		/^[0-9.]+ [0-9.]+$/ { if (start) seconds = $1 - start; else start = $1 }
 		/DUP!/ { doubled++; next }
+		/ PING / { last = $1 }
 		match($0, /seq=[0-9]+/) { seq = substr($0, RSTART + 4, RLENGTH - 4) + 0
-			if (seen && seq - last - 1 > gap) gap = seq - last - 1
-			last = seq; seen = 1 }
-		/packets transmitted/ { sent = $1
-			if (!seen) gap = sent; else if (sent - 1 - last > gap) gap = sent - 1 - last }
-		END { printf "%d %d\n", gap * seconds * 1000 / sent, doubled }')
+			if ($1 - last > gap) gap = $1 - last
+			last = $1 }
+		# It was still out at the end.
+		/packets transmitted/ && seq + 10 < $2 && $1 - last > gap { gap = $1 - last }
+		END { printf "%d %d\n", gap * 1000 + 0.5, doubled }')
 }
 
 # guest_pktgen NAME ADDRESS MAC PACKETS-PER-SECOND: numbered packets from the guest's kernel, without

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # timeout: 300
 # The switch is killed, or stopped, and started anew while guests go on without any action of
-# theirs: nothing they hold is lost but what was on its way. Figures are printed, not judged.
+# theirs: nothing they hold is lost but what was on its way. Figures are printed, not judged; for good ones
+# nothing else should run, and ROUNDS=10 in the environment makes more of them.
 
 # shellcheck source=tests/lib/weft.sh
 . "$(dirname "$0")/../lib/weft.sh"
@@ -11,6 +12,7 @@
 
 weft_test
 need iperf3
+ROUNDS=${ROUNDS:-3}
 # The switch connects to vm1 and vm2; vm3 connects to it, trying once a second as QEMU does.
 config <<'YAML'
 ports:
@@ -33,27 +35,67 @@ guest_serves vm2
 wait_until 10 vm_ping vm1 10.0.0.2
 wait_until 10 vm_ping vm3 10.0.0.2
 
-# restart kill|stop
-restart() {
-	local before
-	if [[ $1 == kill ]]; then weft_kill; else weft_stop; fi
-	before=$(now_ms)
-	weft_start
-	STARTED=$(($(now_ms) - before))
+# said_at WORDS: when weftd logged a line with them first, in milliseconds; nothing if it has not.
+said_at() {
+	local line
+	line=$(grep -m 1 "$1" "$T/weftd.log") || return 0
+	date -d "${line:0:23}" +%s%3N
+}
+has_said() { [[ $(said_at "$1") ]]; }
+
+# weft_end: as weft_stop, but not a moment longer than it takes.
+weft_end() {
+	local pid=$WEFTD_PID
+	WEFTD_PID=
+	kill -TERM "$pid"
+	wait "$pid" || fail "weftd ended with status $?"
 }
 
-for how in kill stop; do
-	ping_run vm1 10.0.0.2 300
-	ping_run vm3 10.0.0.2 400
-	sleep 1
-	restart $how
-	ping_outage vm1
-	mine=$OUTAGE
-	((DOUBLED <= 64)) || fail "$DOUBLED frames were doubled"
-	ping_outage vm3
-	info "$how: answering $STARTED ms after its start; ping between guests it connects to was out for $mine ms, from one that connects by itself $OUTAGE ms"
-	wait_until 10 vm_ping vm1 10.0.0.2 1000
-done
+# restart kill|stop: in TOOK how long there was no weftd, then, counted from the new one's start, when it
+# was ready, when both guests that it connects to were there, and when the one that connects to it was.
+restart() {
+	local from started at=() words=(serves 'vm1: link up' 'vm2: link up' 'vm3: link up') i
+	from=$(now_ms)
+	if [[ $1 == kill ]]; then weft_kill; else weft_end; fi
+	started=$(now_ms)
+	weft_start
+	for i in 0 1 2 3; do
+		wait_until 20 has_said "${words[i]}"
+		at[i]=$(($(said_at "${words[i]}") - started))
+	done
+	TOOK=($((started - from)) "${at[0]}" $((at[1] > at[2] ? at[1] : at[2])) "${at[3]}")
+}
+
+# median NUMBER...: and the least and the most of them.
+median() { printf '%s\n' "$@" | sort -n | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] " (" a[1] "-" a[NR] ")" }'; }
+
+# measure kill|stop: some rounds of it, under pings; a line of the table.
+measure() {
+	local figures=() columns=() column round
+	for ((round = 0; round < ROUNDS; round++)); do
+		ping_run vm1 10.0.0.2 200
+		ping_run vm3 10.0.0.2 300
+		sleep 0.7
+		restart "$1"
+		ping_outage vm1
+		TOOK+=("$OUTAGE")
+		((DOUBLED <= 64)) || fail "$DOUBLED frames were doubled"
+		ping_outage vm3
+		TOOK+=("$OUTAGE")
+		for column in "${!TOOK[@]}"; do figures[column]+=" ${TOOK[column]}"; done
+		wait_until 10 vm_ping vm1 10.0.0.2 1000
+	done
+	# shellcheck disable=SC2086
+	for column in "${!figures[@]}"; do columns+=("$(median ${figures[column]})"); done
+	# shellcheck disable=SC2059
+	printf "$TABLE" "$1" "${columns[@]}"
+}
+
+TABLE='%-6s %-15s %-15s %-15s %-15s %-15s %-15s\n'
+echo "Milliseconds, medians of $ROUNDS (least-most); the middle three from the start of the new weftd on."
+# shellcheck disable=SC2059
+printf "$TABLE" '' 'no weftd' 'ready' 'pair is up' 'other is up' 'ping in pair' 'ping of other'
+for how in kill stop; do measure $how; done
 
 # Counted by sequence numbers: what a guest sends while there is no switch waits in its ring.
 # count kill|stop: one run; false if iperf3 itself gave up, as it does when it gets no time to run.
