@@ -6,6 +6,7 @@
 #include "tests/lib/netns.h"
 
 #include <bpf/bpf.h>
+#include <errno.h>
 #include <linux/bpf.h>
 #include <net/if.h>
 #include <setjmp.h>
@@ -34,6 +35,7 @@ static const struct row {
 	bool socket;         // a socket is bound to the queue
 	int exclusive, host; // action under share: exclusive and share: host
 	enum weft_xdp_counter exclusive_counts, host_counts;
+	uint32_t queue; // that it comes in on
 } rows[] = {
 #define X(r) WEFT_XDP_##r
 	{"a VM's unicast", {VM, PEER, TYPE}, 60, true, XDP_REDIRECT, XDP_REDIRECT, X(redirected),
@@ -54,10 +56,18 @@ static const struct row {
 		XDP_PASS, X(redirected), X(host_unicast)},
 	{"a priority tag is no VLAN", {VM, PEER, TAG(0xe000), TYPE}, 60, true, XDP_REDIRECT,
 		XDP_REDIRECT, X(redirected), X(redirected)},
+	{"all twelve bits of the tag count", {VM, PEER, TAG(0x80a), TYPE}, 60, true, XDP_REDIRECT,
+		XDP_PASS, X(redirected), X(host_unicast)},
+	{"with the drop eligible bit in the tag", {VM, PEER, TAG(0x100a), TYPE}, 60, true,
+		XDP_REDIRECT, XDP_REDIRECT, X(redirected), X(redirected)},
+	{"a type that begins as a tag does", {VM, PEER, 0x81, 0x01, 0, 11, TYPE}, 60, true,
+		XDP_REDIRECT, XDP_REDIRECT, X(redirected), X(redirected)},
 	{"an inner tag does not count", {VM, PEER, TAG(11), TAG(10), TYPE}, 60, true, XDP_REDIRECT,
 		XDP_PASS, X(redirected), X(host_unicast)},
 	{"802.1ad is payload", {VM, PEER, 0x88, 0xa8, 0, 11, TYPE}, 60, true, XDP_REDIRECT,
 		XDP_REDIRECT, X(redirected), X(redirected)},
+	{"a frame of several pages", {VM, PEER, TYPE}, 9014, true, XDP_REDIRECT, XDP_REDIRECT,
+		X(redirected), X(redirected)},
 	{"the shortest", {VM, PEER, TYPE}, 14, true, XDP_REDIRECT, XDP_REDIRECT, X(redirected),
 		X(redirected)},
 	{"cut in its tag", {VM, PEER, 0x81, 0, 0}, 15, true, XDP_REDIRECT, XDP_DROP, X(redirected),
@@ -68,6 +78,8 @@ static const struct row {
 		X(redirected), X(redirected)},
 	{"a VM's unicast, weft is dead", {VM, PEER, TYPE}, 60, false, XDP_PASS, XDP_PASS,
 		X(no_socket), X(no_socket)},
+	{"on a queue without a socket", {VM, PEER, TYPE}, 60, true, XDP_PASS, XDP_PASS,
+		X(no_socket), X(no_socket), .queue = 1},
 	{"the host's, weft is dead", {HOST, PEER, TYPE}, 60, false, XDP_PASS, XDP_PASS,
 		X(no_socket), X(host_unicast)},
 	{"a broadcast, weft is dead", {BCAST, PEER, TYPE}, 60, false, XDP_PASS, XDP_PASS,
@@ -88,8 +100,12 @@ static uint64_t counter(const struct weft_xdp *skel, uint32_t which)
 
 static int run(const struct weft_xdp *skel, const struct row *row, int ifindex)
 {
-	uint8_t frame[64] = {0};
-	struct xdp_md ctx = {.data_end = row->len, .ingress_ifindex = (uint32_t)ifindex};
+	static uint8_t frame[9014];
+	// What is longer than a page can hold goes behind the first.
+	uint32_t linear = row->len < 2048 ? row->len : 2048;
+	struct xdp_md ctx = {.data_end = linear,
+		.ingress_ifindex = (uint32_t)ifindex,
+		.rx_queue_index = row->queue};
 	memcpy(frame, row->frame, sizeof(row->frame));
 	DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = row->len,
 		.ctx_in = &ctx, .ctx_size_in = sizeof(ctx));
@@ -152,6 +168,21 @@ static void test_shared_with_the_host(void **state)
 	run_table(true);
 }
 
+// So many addresses can be steered, and no more.
+static void test_the_limit_of_steered_addresses(void **state)
+{
+	struct weft_xdp *skel = weft_xdp__open_and_load();
+	uint8_t one = 1;
+	assert_non_null(skel);
+	int fd = bpf_map__fd(skel->maps.weft_steer);
+	for (uint32_t i = 0; i <= WEFT_XDP_STEERED; i++) {
+		struct weft_steer_key key = {.mac = {2, 0, 0, i >> 16, i >> 8 & 0xff, i & 0xff}};
+		int rc = bpf_map_update_elem(fd, &key, &one, BPF_ANY);
+		assert_int_equal(rc, i < WEFT_XDP_STEERED ? 0 : -E2BIG);
+	}
+	weft_xdp__destroy(skel);
+}
+
 // What no driver hands to XDP, and BPF_PROG_RUN neither: the parse path in user space.
 static void test_parse_of_frames_shorter_than_a_header(void **state)
 {
@@ -168,7 +199,7 @@ static void test_parse_of_frames_shorter_than_a_header(void **state)
 
 static int setup(void **state)
 {
-	netns_veth("wx0", 0xa0, "wx1", 0xb0, "");
+	netns_veth("wx0", 0xa0, "wx1", 0xb0, "numrxqueues 2 numtxqueues 2");
 	return 0;
 }
 
@@ -177,6 +208,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_exclusive),
 		cmocka_unit_test(test_shared_with_the_host),
+		cmocka_unit_test(test_the_limit_of_steered_addresses),
 		cmocka_unit_test(test_parse_of_frames_shorter_than_a_header),
 	};
 	int status;
