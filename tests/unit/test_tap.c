@@ -7,8 +7,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
+#include <linux/if_tun.h>
 #include <linux/udp.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -16,6 +19,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -23,7 +28,8 @@
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 
-static const struct port_config weft0 = {.name = "host", .type = "tap", .device = "weft0"};
+static const struct port_config weft0 = {
+	.name = "host", .type = "tap", .device = "weft0", .queues = 1};
 
 static int setup(void **state)
 {
@@ -46,6 +52,24 @@ static void open_tap(struct port_rig *r)
 {
 	rig_open_ok(r, &weft0);
 	r->far = netns_packet("weft0");
+}
+
+// From now on whoever opens a file fails.
+static void no_more_files(struct rlimit *before)
+{
+	int lowest = dup(0);
+	assert_true(lowest > 0);
+	close(lowest);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, before), 0);
+	struct rlimit none = {(rlim_t)lowest, before->rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+}
+
+// The port looks at its own after each.
+static void change_other_interfaces(void)
+{
+	netns_run("ulimit -Sn 256; for i in 1 2 3 4 5; do ip link add wxo0 type veth peer wxo1 && "
+		  "ip link del wxo0 || exit 1; done");
 }
 
 static void test_frames_of_all_lengths_pass_both_ways(void **state)
@@ -243,6 +267,135 @@ static void test_an_interface_in_another_namespace_keeps_working(void **state)
 	assert_int_equal(r->st.drop[DROP_port_down], drops);
 }
 
+// From there it comes back, and is told of once each way however many interfaces change meanwhile.
+static void test_an_interface_that_comes_back_is_told(void **state)
+{
+	struct port_rig *r = *state;
+	open_tap(r);
+	uint32_t told = r->n_link;
+	netns_run("ip netns add weft-test-$PPID && ip link set weft0 netns weft-test-$PPID");
+	for (unsigned n = 0; strcmp(rig_says(r, "state"), "in another namespace"); n++)
+		assert_true(n < 10000 && usleep(1000) == 0);
+	change_other_interfaces();
+	netns_run("ip -n weft-test-$PPID link set weft0 netns $PPID && ip link set weft0 up");
+	for (unsigned n = 0; strcmp(rig_says(r, "state"), "up"); n++)
+		assert_true(n < 10000 && usleep(1000) == 0);
+	rig_wait_link(r, PORT_LINK_UP);
+	for (unsigned n = 0; !rig_why_has(r, "weft0 is up"); n++)
+		assert_true(n < 10000 && usleep(1000) == 0);
+	// Away, back, and up: between the latter two it may have been seen down.
+	assert_in_range(r->n_link - told, 2, 3);
+	change_other_interfaces();
+	assert_in_range(r->n_link - told, 2, 3);
+}
+
+// One that cannot be made again for now is tried again, with one line in the log.
+static void test_what_cannot_be_made_again_is_tried_again(void **state)
+{
+	struct port_rig *r = *state;
+	struct rlimit before;
+	open_tap(r);
+	no_more_files(&before);
+	netns_run("ulimit -Sn 256; ip link del weft0");
+	rig_wait_log(r, "cannot open an rtnetlink socket");
+	assert_string_equal(rig_says(r, "state"), "cannot be made");
+	assert_int_equal(rig_tx(r, 0, 100, 1), 1);
+	assert_int_equal(r->st.drop[DROP_port_down], 1);
+	change_other_interfaces();
+	const char *first = strstr(r->log, "cannot open an");
+	assert_null(strstr(first + 1, "cannot open an"));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	rig_wait_log(r, "made again");
+	rig_wait_link(r, PORT_LINK_UP);
+	close(r->far);
+	r->far = netns_packet("weft0");
+	rig_exchange(r, 100);
+}
+
+static void test_without_files_there_is_no_tap(void **state)
+{
+	struct port_rig *r = *state;
+	struct error err = {0};
+	struct rlimit before;
+	no_more_files(&before);
+	int rc = rig_open(r, &weft0, &err);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(rc, -EMFILE);
+	assert_string_equal(err.key, "type");
+	assert_non_null(strstr(err.text, "/dev/net/tun"));
+}
+
+static void test_mtu_is_set_at_first_and_later(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = weft0;
+	struct error err = {0};
+	c.mtu = 2000;
+	rig_open_ok(r, &c);
+	assert_int_equal(port_load(&r->port->mtu), 2000);
+	c.mtu = 3000;
+	assert_int_equal(r->port->ops->set(r->port, &c, &err), 0);
+	assert_int_equal(r->port->config.mtu, 3000);
+	netns_run("ip link show weft0 | grep -q 'mtu 3000 '");
+	// What is refused stays as it was.
+	c.mtu = 70000;
+	assert_int_equal(r->port->ops->set(r->port, &c, &err), -EINVAL);
+	assert_string_equal(err.key, "mtu");
+	assert_int_equal(r->port->config.mtu, 3000);
+	// The same again is no change of the interface, whoever changed it since.
+	netns_run("ip link set weft0 mtu 2500");
+	c.mtu = 3000;
+	assert_int_equal(r->port->ops->set(r->port, &c, &err), 0);
+	c.mtu = 0;
+	assert_int_equal(r->port->ops->set(r->port, &c, &err), 0);
+	assert_int_equal(r->port->config.mtu, 0);
+	netns_run("ip link show weft0 | grep -q 'mtu 2500 '");
+}
+
+static void test_nothing_else_is_set_in_place(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = weft0;
+	struct error err = {0};
+	open_tap(r);
+	assert_int_equal(r->port->ops->set(r->port, &c, &err), 0);
+	c.queues = 2;
+	assert_int_equal(r->port->ops->set(r->port, &c, &err), -ENOTSUP);
+	c.queues = 1;
+	snprintf(c.device, sizeof(c.device), "weft1");
+	assert_int_equal(r->port->ops->set(r->port, &c, &err), -ENOTSUP);
+}
+
+// What another program holds is neither set up nor given another MTU.
+static void test_a_refused_interface_is_left_as_it_is(void **state)
+{
+	struct port_rig *r = *state, *other = aligned_alloc(64, (sizeof(*other) + 63) & ~63ul);
+	struct port_config c = weft0;
+	struct error err = {0};
+	open_tap(r);
+	netns_run("ip link set weft0 down");
+	c.mtu = 2000;
+	rig_init(other);
+	assert_int_equal(rig_open(other, &c, &err), -EBUSY);
+	netns_run("ip link show weft0 | grep 'mtu 1500 ' | grep -qv '[<,]UP[,>]'");
+	free(other);
+}
+
+// UDP segments are claimed where the kernel's tap has them, and there only.
+static void test_uso_is_claimed_as_the_kernel_has_it(void **state)
+{
+	struct port_rig *r = *state;
+	struct ifreq ifr = {.ifr_name = "weftprobe0", .ifr_flags = IFF_TAP | IFF_VNET_HDR};
+	int fd = open("/dev/net/tun", O_RDWR);
+	assert_int_equal(ioctl(fd, TUNSETIFF, &ifr), 0);
+	bool uso = !ioctl(fd, TUNSETOFFLOAD, 0x01 | 0x20 | 0x40); // CSUM, USO4, USO6
+	close(fd);
+	open_tap(r);
+	assert_int_equal(!!(r->port->offloads & PORT_OFFLOAD_USO4), uso);
+	assert_int_equal(!!(r->port->offloads & PORT_OFFLOAD_USO6), uso);
+	assert_string_equal(rig_says(r, "uso"), uso ? "true" : "false");
+}
+
 static void test_errors_say_what_to_do(void **state)
 {
 	struct port_rig *r = *state, *other = aligned_alloc(64, (sizeof(*other) + 63) & ~63ul);
@@ -297,6 +450,13 @@ int main(void)
 		T(test_an_interface_set_down_drops_and_is_told),
 		T(test_a_deleted_interface_is_made_again),
 		T(test_an_interface_in_another_namespace_keeps_working),
+		T(test_an_interface_that_comes_back_is_told),
+		T(test_what_cannot_be_made_again_is_tried_again),
+		T(test_without_files_there_is_no_tap),
+		T(test_mtu_is_set_at_first_and_later),
+		T(test_nothing_else_is_set_in_place),
+		T(test_a_refused_interface_is_left_as_it_is),
+		T(test_uso_is_claimed_as_the_kernel_has_it),
 		T(test_errors_say_what_to_do),
 		T(test_a_sleeping_worker_is_woken),
 	};
