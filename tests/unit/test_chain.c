@@ -83,6 +83,7 @@ static const struct chain_case cases[] = {
 	{"indirect longer than allowed", 0, {{TAB, 80, I, 0}}, {{A, 5, 0, 0}}, {-EBADMSG}},
 	{"indirect much longer", 0, {{TAB, 0xfffffff0, I, 0}}, {{A, 5, 0, 0}}, {-EBADMSG}},
 	{"indirect of length 0", 0, {{TAB, 0, I, 0}}, {{A, 5, 0, 0}}, {-EBADMSG}},
+	{"indirect of length 0, outside", 0, {{END, 0, I, 0}}, {{0}}, {-EBADMSG}},
 	{"indirect of length 15", 0, {{TAB, 15, I, 0}}, {{A, 5, 0, 0}}, {-EBADMSG}},
 	{"indirect of length 17", 0, {{TAB, 17, I, 0}}, {{A, 5, 0, 0}}, {-EBADMSG}},
 	{"indirect with NEXT", 0, {{TAB, 16, I | N, 1}, {A, 1, 0, 0}}, {{A, 5, 0, 0}}, {-EBADMSG}},
@@ -248,6 +249,23 @@ static void test_indirect_table_anywhere(void **state)
 	}
 }
 
+// All of a table must be there, also what a chain that ends early does not use.
+static void test_indirect_table_partly_outside(void **state)
+{
+	struct vring_desc table[1] = {{END - 16, 32, I, 0}};
+	struct vq_table t = {table, 1, 3};
+	struct vq_chain chain;
+	struct vq_seg s[4];
+	struct mem mem;
+
+	mem_init(&mem);
+	*(struct vring_desc *)(mem.b + SIZE - 16) = (struct vring_desc){A, 5, 0, 0};
+	assert_int_equal(vq_chain_walk(&t, &mem.m, &mem.c, 0, s, 4, &chain), -EFAULT);
+	table[0].len = 16;
+	assert_int_equal(vq_chain_walk(&t, &mem.m, &mem.c, 0, s, 4, &chain), 0);
+	mem_fini(&mem);
+}
+
 // Exactly 2^32 bytes is allowed, one more is not; no 32-bit sum anywhere.
 static void test_total_length(void **state)
 {
@@ -378,6 +396,7 @@ int main(void)
 		cmocka_unit_test(test_room_for_segments),
 		cmocka_unit_test(test_indirect_not_negotiated),
 		cmocka_unit_test(test_indirect_table_anywhere),
+		cmocka_unit_test(test_indirect_table_partly_outside),
 		cmocka_unit_test(test_total_length),
 		cmocka_unit_test(test_longest_chain),
 		cmocka_unit_test(test_data_without_header_and_status),

@@ -94,6 +94,22 @@ static void test_is_valid(void **state)
 	}
 }
 
+// Memory that is all zeros is no queue, whatever is set.
+static void test_without_init_nothing_is_valid(void **state)
+{
+	struct vq_device q = {0};
+	struct pair p;
+
+	pair_init(&p, 8, false);
+	q.cfg.desc = p.dev.cfg.desc;
+	q.cfg.avail = p.dev.cfg.avail;
+	q.cfg.used = p.dev.cfg.used;
+	vq_device_set_ready(&q, true);
+	assert_false(vq_device_is_valid(&q, &p.mem));
+	assert_int_equal(vq_device_map(&q, &p.mem), -EINVAL);
+	pair_fini(&p);
+}
+
 static void test_areas_stay_in_one_region(void **state)
 {
 	struct pair p;
@@ -140,6 +156,10 @@ static void test_set_rings(void **state)
 	assert_int_equal(q.size, 4);
 	assert_int_equal(vq_device_next_avail(&q), 7); // the indexes stay
 	assert_int_equal(vq_device_next_used(&q), 5);
+	vq_device_set_ready(&q, false);
+	assert_false(vq_device_is_ready(&q)); // though it is mapped
+	assert_int_equal(vq_device_set_rings(&q, 8, p.drv.desc, p.drv.avail, p.drv.used), 0);
+	assert_int_equal(q.size, 8); // the largest
 	vq_device_unmap(&q);
 	assert_false(vq_device_is_ready(&q));
 	pair_fini(&p);
@@ -193,6 +213,8 @@ static void test_save_and_restore(void **state)
 	bad.next_used = (uint16_t)(s.next_avail + 1);
 	assert_int_equal(vq_device_restore(&moved, &bad), -EINVAL);
 	assert_int_equal(moved.size, 0x5a5a);
+	bad.next_used = (uint16_t)(s.next_avail - 8); // as many with the device as there can be
+	assert_int_equal(vq_device_restore(&moved, &bad), 0);
 
 	assert_int_equal(vq_device_restore(&moved, &s), 0);
 	assert_false(vq_device_is_ready(&moved));
@@ -251,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_address_halves_are_independent),
 		cmocka_unit_test(test_is_valid),
+		cmocka_unit_test(test_without_init_nothing_is_valid),
 		cmocka_unit_test(test_areas_stay_in_one_region),
 		cmocka_unit_test(test_set_rings),
 		cmocka_unit_test(test_reset),

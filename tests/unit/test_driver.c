@@ -118,6 +118,22 @@ static void test_write_desc(void **state)
 	pair_fini(&p);
 }
 
+// A chain that its user wrote in a circle ends nevertheless.
+static void test_a_circle_of_descriptors_ends(void **state)
+{
+	struct pair p;
+	uint16_t ids[4];
+
+	pair_init(&p, 4, false);
+	for (int i = 0; i < 4; i++)
+		ids[i] = (uint16_t)vq_driver_alloc(&p.drv);
+	for (int i = 0; i < 4; i++)
+		vq_driver_write_desc(&p.drv, ids[i], 0x1000, 10,
+			VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, ids[(i + 1) % 4]);
+	assert_true(vq_driver_writable_len(&p.drv, ids[2]) == 40);
+	pair_fini(&p);
+}
+
 static void test_push_refuses(void **state)
 {
 	struct pair p;
@@ -369,6 +385,7 @@ int main(void)
 		cmocka_unit_test(test_alloc_and_free),
 		cmocka_unit_test(test_write_chain),
 		cmocka_unit_test(test_write_desc),
+		cmocka_unit_test(test_a_circle_of_descriptors_ends),
 		cmocka_unit_test(test_push_refuses),
 		cmocka_unit_test(test_repost_in_order),
 		cmocka_unit_test(test_repost_waits_for_the_slots_chain),

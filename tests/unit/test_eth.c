@@ -305,6 +305,14 @@ static void senders_of_ip(void **state)
 	}
 	assert_int_equal(cut(c.l4, sender), -EBADMSG);
 	assert_int_equal(cut(c.l4 + 1, sender), 0);
+	// Another protocol, whose first byte happens to be a type of neighbour discovery.
+	for (unsigned type = 133; type <= 137; type++) {
+		craft_eth(&c, 1, 2);
+		craft_ipv6(&c, 34, 2);
+		craft_udp(&c, (uint16_t)(type << 8), 2);
+		assert_int_equal(sender(lend()), 0);
+		assert_int_equal(s.kind, ETH_SENDER_IPV6);
+	}
 }
 
 // A message of neighbour discovery with the given options behind its fixed part.
@@ -383,6 +391,16 @@ static void options_that_mislead(void **state)
 		memcpy(many + i, NONCE, 8);
 	craft_nd(135, false, many, sizeof(many));
 	assert_int_equal(sender(lend()), -E2BIG);
+	// A redirect, of which no option is looked at, whose fixed part does not fit behind others.
+	for (unsigned ext = 88; ext <= 104; ext += 8) {
+		craft_eth(&c, 1, 2);
+		craft_ipv6(&c, 1, 2);
+		craft_ext(&c, IPPROTO_HOPOPTS, ext);
+		craft_icmpv6(&c, 137, many, 36);
+		craft_finish(&c, false);
+		assert_int_equal(sender(lend()), c.l4 + 40 > FRAME_HEAD_MAX ? -E2BIG : 0);
+	}
+	assert_true(c.l4 + 40 > FRAME_HEAD_MAX);
 }
 
 static uint32_t flow(unsigned tags, bool v6, bool back, bool udp, uint16_t sport, uint16_t dport)
@@ -455,6 +473,26 @@ static void other_flows(void **state)
 	craft_eth(&c, 3, 1);
 	craft_type(&c, 0x88b6, "x", 1);
 	assert_int_not_equal(h, eth_flow_hash(lend()));
+	// What it carries does not count, whatever it looks like.
+	uint32_t others[2];
+	for (unsigned i = 0; i < 2; i++) {
+		flow(0, true, false, true, (uint16_t)(1000 + i), 80);
+		eth_put_be16(c.b + 12, 0x88b5);
+		others[i] = eth_flow_hash(lend());
+	}
+	assert_int_equal(others[0], others[1]);
+	// Behind more tags than are looked at nothing counts.
+	for (unsigned i = 0; i < 2; i++)
+		others[i] = flow(ETH_TAGS_MAX + 1, true, false, true, (uint16_t)(1000 + i), 80);
+	assert_int_equal(others[0], others[1]);
+	// Ports that end the frame, in memory of the sender's, count.
+	for (unsigned i = 0; i < 2; i++) {
+		flow(2, true, false, true, 1000, (uint16_t)(80 + i));
+		c.len = c.l4 + 4;
+		others[i] = eth_flow_hash(lend());
+		assert_true(f.head_len < c.len);
+	}
+	assert_int_not_equal(others[0], others[1]);
 	// Cut anywhere, in memory that ends there.
 	flow(2, true, false, false, 1, 2);
 	for (uint32_t len = 14; len < c.len; len++) {

@@ -134,6 +134,23 @@ static void copy_takes_any_part(void **state)
 	}
 }
 
+static void copy_passes_over_segments_that_are_apart(void **state)
+{
+	struct frame f;
+	static uint8_t apart[2][400];
+	craft_lend(&f, bytes, 164, 100, segs, NULL);
+	memcpy(apart[0] + 10, bytes + 64, 30);
+	memcpy(apart[1] + 200, bytes + 94, 70);
+	struct frame_seg some[] = {{apart[0] + 10, 30}, {apart[1], 0}, {apart[1] + 200, 70}};
+	f.segs = some;
+	f.n_segs = 3;
+	assert_whole(&f, 164);
+	for (uint32_t off = 60; off < 164; off++) {
+		frame_copy(&f, off, got, 164 - off);
+		assert_memory_equal(got, bytes + off, 164 - off);
+	}
+}
+
 static void a_copy_of_a_frame_has_its_own_head_and_segment(void **state)
 {
 	struct frame a, b;
@@ -159,6 +176,7 @@ int main(void)
 		cmocka_unit_test(pull_beyond_the_head_fails),
 		cmocka_unit_test(pull_passes_over_empty_segments),
 		cmocka_unit_test(copy_takes_any_part),
+		cmocka_unit_test(copy_passes_over_segments_that_are_apart),
 		cmocka_unit_test(a_copy_of_a_frame_has_its_own_head_and_segment),
 	};
 	return cmocka_run_group_tests(tests, fill, NULL);

@@ -156,8 +156,15 @@ static void segments_that_contradict_the_frame(void **state)
 		if (check(craft_claim(&c, table[i].type, 1000)) != table[i].rc)
 			fail_msg("%s, %x", table[i].why, table[i].type);
 	}
+	// However much of the frame is in the head.
+	craft(true, true, 3000);
+	c.b[c.l4 + 12] = 0x50;
+	struct virtio_net_hdr claim = craft_claim(&c, TCPV6, 1000);
+	craft_lend(&f, c.b, c.len, 500, segs, &claim);
+	assert_true(frame_pull(&f, 100));
+	assert_int_equal(offload_check(&f), -EBADMSG);
 	craft(false, false, 3000);
-	struct virtio_net_hdr claim = craft_claim(&c, TCPV4, 0);
+	claim = craft_claim(&c, TCPV4, 0);
 	assert_int_equal(check(claim), -EBADMSG);
 	claim = craft_claim(&c, TCPV4, 1000);
 	claim.flags = 0;

@@ -108,11 +108,31 @@ static void test_tcp_beyond_the_mtu_is_claimed_as_a_segment(void **state)
 	assert_int_equal(f.offload.gso_type, VIRTIO_NET_HDR_GSO_NONE);
 	make(false, false, 0, 3000, true); // UDP: who knows how long its datagrams were
 	claim();
+	assert_true(f.flags & FRAME_OFFLOAD);
 	assert_int_equal(f.offload.gso_type, VIRTIO_NET_HDR_GSO_NONE);
 	make(false, true, 0, 3000, true);
 	c.b[c.l4 + 12] = 0x10; // a header shorter than TCP's
 	claim();
 	assert_int_equal(f.flags & FRAME_OFFLOAD, 0);
+	assert_int_equal(f.offload.gso_type, VIRTIO_NET_HDR_GSO_NONE);
+}
+
+// Headers that leave no room in the MTU, and those of a frame that fits, are not looked into.
+static void test_what_cannot_be_a_segment_is_a_checksum(void **state)
+{
+	for (uint32_t mtu = 51; mtu <= 53; mtu++) { // IPv4 and TCP take 52
+		make(false, true, 0, 100, true);
+		craft_lend(&f, c.b, c.len, 400, segs, NULL);
+		partial_csum_claim(&f, mtu);
+		assert_true(f.flags & FRAME_OFFLOAD);
+		assert_int_equal(f.offload.gso_type,
+			mtu > 52 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_NONE);
+		assert_int_equal(f.offload.gso_size, mtu > 52 ? 1 : 0);
+	}
+	make(false, true, 0, 1448, true);
+	c.b[c.l4 + 12] = 0x10; // a header shorter than TCP's
+	claim();
+	assert_true(f.flags & FRAME_OFFLOAD);
 	assert_int_equal(f.offload.gso_type, VIRTIO_NET_HDR_GSO_NONE);
 }
 
@@ -174,6 +194,7 @@ int main(void)
 		cmocka_unit_test(test_begun_checksums_are_claimed_and_can_be_completed),
 		cmocka_unit_test(test_complete_checksums_are_left_alone),
 		cmocka_unit_test(test_tcp_beyond_the_mtu_is_claimed_as_a_segment),
+		cmocka_unit_test(test_what_cannot_be_a_segment_is_a_checksum),
 		cmocka_unit_test(test_what_only_looks_like_it_is_not_claimed),
 		cmocka_unit_test(test_a_complete_checksum_that_looks_begun_stays_right),
 	};
