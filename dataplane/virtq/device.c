@@ -101,7 +101,7 @@ static int resolve(const struct vq_device *q, const struct guestmem *m, struct a
 	struct guestmem_cache c = {0};
 	uint16_t size = q->cfg.size;
 
-	if (!q->cfg.ready || !vq_size_is_valid(size) || size > q->cfg.max_size)
+	if (!q->cfg.ready || !vq_size_is_valid(size))
 		return -EINVAL;
 	if (q->cfg.desc % VQ_DESC_ALIGN || q->cfg.avail % VQ_AVAIL_ALIGN ||
 		q->cfg.used % VQ_USED_ALIGN)
@@ -150,7 +150,7 @@ int vq_device_set_rings(struct vq_device *q, uint16_t size, struct vring_desc *d
 	struct areas a = {desc, avail, used};
 	int err;
 
-	if (!vq_size_is_valid(size) || size > q->cfg.max_size)
+	if (size > q->cfg.max_size)
 		return -EINVAL;
 	err = attach(q, &a, size);
 	if (err)

@@ -39,8 +39,6 @@ int vq_layout_init(struct vq_layout *l, uint32_t n_queues, uint32_t size, uint64
 	if (!add_aligned(&at, data_bytes, align))
 		return -EOVERFLOW;
 	t.end = at;
-	if (!data_size)
-		t.data = t.end;
 	if (__builtin_mul_overflow(t.end, (uint64_t)n_queues, &t.total) || t.total > INT64_MAX)
 		return -EOVERFLOW;
 	*l = t;

