@@ -65,14 +65,30 @@ _Static_assert(sizeof(struct frame) == 256, "frames tile a burst");
 
 // A burst: frames lent by one receive queue, all given back together.
 struct burst {
-	uint32_t n;     // frames lent
-	uint32_t flags; // OR of all the frames' flags
-	uint32_t bytes; // sum of all the frames' lengths
+	uint32_t n;       // frames lent
+	uint32_t flags;   // OR of all the frames' flags
+	uint32_t bytes;   // sum of all the frames' lengths
+	uint32_t longest; // length of the longest
 	// A port that finds out in passing says so; the worker clears it before each rx.
-	bool is_uniform;  // all frames begin with the same 14 bytes: addresses and type
-	uint32_t longest; // length of the longest frame; only with is_uniform
+	bool is_uniform; // all frames begin with the same 14 bytes: addresses and type
 	struct frame f[FRAME_BURST];
 };
+
+// Empties a burst, for a receive call to fill.
+static inline void burst_begin(struct burst *b)
+{
+	b->n = b->flags = b->bytes = b->longest = 0;
+}
+
+// Counts the frame in that was just made at b->f[b->n].
+static inline void burst_add(struct burst *b)
+{
+	const struct frame *f = &b->f[b->n++];
+
+	b->bytes += f->len;
+	b->flags |= f->flags;
+	b->longest = f->len > b->longest ? f->len : b->longest;
+}
 
 // First byte of the head, as it is delivered.
 static inline uint8_t *frame_head(struct frame *f)

@@ -271,7 +271,7 @@ static uint32_t af_xdp_rx(struct port *port, unsigned q, struct burst *b, struct
 		ax->lent_copy = copy;
 	if (copy)
 		return host_copy_rx(copy, b, st);
-	b->n = b->flags = b->bytes = 0;
+	burst_begin(b);
 	return 0;
 }
 

@@ -184,7 +184,7 @@ uint32_t xdp_queue_rx(struct xdp_queue *q, struct burst *b, struct port_stats *s
 {
 	struct xsk_ring *r = &q->xsk.rx;
 	const struct xdp_desc *ring = r->entries;
-	b->n = b->flags = b->bytes = 0;
+	burst_begin(b);
 
 	if (__atomic_load_n(&q->kick, __ATOMIC_RELAXED))
 		xdp_queue_wake_tx(q, st); // the kernel did not take all at the last wake-up
@@ -206,11 +206,8 @@ uint32_t xdp_queue_rx(struct xdp_queue *q, struct burst *b, struct port_stats *s
 		if (left > 4)
 			__builtin_prefetch(q->xsk.umem + ring[(r->cons + 4) & r->mask].addr);
 		struct frame *f = &b->f[b->n];
-		if (frame_lend(q, f, r->cons, n_descs, st)) {
-			b->n++;
-			b->bytes += f->len;
-			b->flags |= f->flags;
-		}
+		if (frame_lend(q, f, r->cons, n_descs, st))
+			burst_add(b);
 		r->cons += n_descs;
 	}
 	// The descriptors are read. Pairs with the kernel's acquire in xskq_prod_reserve_desc().

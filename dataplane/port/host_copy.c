@@ -156,7 +156,7 @@ static bool view(const struct host_copy *c, struct frame *f, uint8_t *base, uint
 
 uint32_t host_copy_rx(struct host_copy *c, struct burst *b, struct port_stats *st)
 {
-	b->n = b->flags = b->bytes = 0;
+	burst_begin(b);
 	while (b->n < FRAME_BURST && c->n_lent < N_SLOTS / 2) {
 		struct tpacket2_hdr *h = slot(c, c->next);
 		// Pairs with the kernel's barrier in __packet_set_status().
@@ -168,9 +168,7 @@ uint32_t host_copy_rx(struct host_copy *c, struct burst *b, struct port_stats *s
 		struct frame *f = &b->f[b->n];
 		if (!view(c, f, (uint8_t *)h, status, st))
 			continue;
-		b->n++;
-		b->bytes += f->len;
-		b->flags |= f->flags;
+		burst_add(b);
 	}
 	if (!b->n) {
 		host_copy_rx_done(c);

@@ -100,10 +100,10 @@ struct port_ops {
 	// as it is on this port's wire, 0 for frames that are untagged there. May be NULL.
 	void (*steer)(struct port *port, const uint8_t *mac, uint16_t vid, bool add);
 
-	// W. Lends up to FRAME_BURST frames of queue `q`; fills b->n, b->flags, b->bytes and each
-	// frame's head and segments, its claims checked (offload_check). The views stay valid until
-	// rx_done. Counts what it drops in
-	// *st, and rx_frames, rx_bytes, rx_bursts of what it lends. Returns b->n.
+	// W. Lends up to FRAME_BURST frames of queue `q`; fills b->n, b->flags, b->bytes,
+	// b->longest and each frame's head and segments, its claims checked (offload_check). The views
+	// stay valid until rx_done. Counts what it drops in *st, and rx_frames, rx_bytes, rx_bursts of
+	// what it lends. Returns b->n.
 	uint32_t (*rx)(struct port *port, unsigned q, struct burst *b, struct port_stats *st);
 	// W. Gives the frames of the last rx back, once, after all destinations have copied.
 	void (*rx_done)(struct port *port, unsigned q, struct burst *b);

@@ -357,7 +357,7 @@ static bool read_frame(struct tap_file *file, struct frame *f, uint8_t *buffer,
 static uint32_t tap_rx(struct port *port, unsigned q, struct burst *b, struct port_stats *st)
 {
 	struct tap_file *file = file_get(port);
-	b->n = b->flags = b->bytes = 0;
+	burst_begin(b);
 	if (!file)
 		return 0;
 	if (file->skip) {
@@ -368,9 +368,7 @@ static uint32_t tap_rx(struct port *port, unsigned q, struct burst *b, struct po
 		struct frame *f = &b->f[b->n];
 		bool dropped;
 		if (read_frame(file, f, file->buffers + (size_t)b->n * BUFFER_LEN, st, &dropped)) {
-			b->n++;
-			b->bytes += f->len;
-			b->flags |= f->flags;
+			burst_add(b);
 		} else if (!dropped) {
 			break;
 		}

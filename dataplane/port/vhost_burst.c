@@ -117,7 +117,7 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, struct port_stats *s
 	struct head16 first = {0}, differs = {0};
 	const bool offloads = r->offloads;
 
-	b->n = b->flags = b->bytes = 0;
+	burst_begin(b);
 	r->n_taken = r->n_segs = 0;
 	n = vq_device_avail(&r->vq, FRAME_BURST);
 	if (!n)

@@ -283,7 +283,7 @@ void deliver(struct forward *fw, uint32_t id, struct frame_list *list)
 	}
 	if (unlikely(must_retag(fw, out)))
 		list_retag(fw, out, list);
-	if (unlikely(fw->max_len > port_load(&port->mtu) + ETH_HDR_LEN))
+	if (unlikely(fw->burst->longest > port_load(&port->mtu) + ETH_HDR_LEN))
 		list_cut_long(fw, out, list);
 	if (unlikely(fw->burst->flags & FRAME_OFFLOAD))
 		offer_completed(fw, out, list);

@@ -76,50 +76,60 @@ static void count(struct fdb *fdb, uint32_t where, int by)
 		fdb->n_owners -= *owned == 0;
 }
 
-static void entry_clear(struct fdb *fdb, struct fdb_entry *e)
+static uint64_t key_of(struct fdb_entry e)
 {
-	count(fdb, e->where, -1);
-	__atomic_store_n(&e->key, 0, __ATOMIC_RELAXED);
+	return e.b->key[e.way];
+}
+
+static uint32_t where_of(struct fdb_entry e)
+{
+	return e.b->where[e.way];
+}
+
+static void entry_clear(struct fdb *fdb, struct fdb_entry e)
+{
+	count(fdb, where_of(e), -1);
+	__atomic_store_n(&e.b->key[e.way], 0, __ATOMIC_RELAXED);
 	// Pairs with the acquiring loads of fdb_probe: a reader that sees what is written to
 	// `where` from here on does not find the old key any more.
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
 static void entry_fill(
-	struct fdb *fdb, struct fdb_entry *e, uint64_t key, uint32_t where, uint32_t now)
+	struct fdb *fdb, struct fdb_entry e, uint64_t key, uint32_t where, uint32_t now)
 {
 	count(fdb, where, 1);
-	__atomic_store_n(&e->where, where, __ATOMIC_RELEASE);
-	__atomic_store_n(&e->seen, now, __ATOMIC_RELAXED);
-	__atomic_store_n(&e->key, key, __ATOMIC_RELEASE);
+	__atomic_store_n(&e.b->where[e.way], where, __ATOMIC_RELEASE);
+	__atomic_store_n(fdb_seen(e), now, __ATOMIC_RELAXED);
+	__atomic_store_n(&e.b->key[e.way], key, __ATOMIC_RELEASE);
 }
 
 // Moves an entry that keeps its key.
-static void entry_move(struct fdb *fdb, struct fdb_entry *e, uint32_t where)
+static void entry_move(struct fdb *fdb, struct fdb_entry e, uint32_t where)
 {
-	count(fdb, e->where, -1);
+	count(fdb, where_of(e), -1);
 	count(fdb, where, 1);
-	__atomic_store_n(&e->where, where, __ATOMIC_RELEASE);
+	__atomic_store_n(&e.b->where[e.way], where, __ATOMIC_RELEASE);
 	gen_bump(fdb);
 }
 
-// An empty slot for `key`, or NULL if both its buckets are full.
-static struct fdb_entry *slot_find(const struct fdb *fdb, uint64_t key)
+// An empty slot for `key`, or none if both its buckets are full.
+static struct fdb_entry slot_find(const struct fdb *fdb, uint64_t key)
 {
-	struct fdb_entry *empty[2] = {NULL, NULL};
+	struct fdb_entry empty[2] = {{.b = NULL}, {.b = NULL}};
 	unsigned used[2] = {0, 0};
 	const uint64_t hash = fdb_hash(fdb, key);
 
 	for (unsigned c = 0; c < 2; c++) {
 		struct fdb_bucket *b = c ? fdb_bucket_alt(fdb, hash) : fdb_bucket(fdb, hash);
 		for (unsigned i = 0; i < FDB_WAYS; i++) {
-			if (b->e[i].key)
+			if (b->key[i])
 				used[c]++;
 			else
-				empty[c] = &b->e[i];
+				empty[c] = (struct fdb_entry){.b = b, .way = i};
 		}
 	}
-	if (empty[0] && (used[0] <= FDB_WAYS / 2 || used[0] <= used[1]))
+	if (empty[0].b && (used[0] <= FDB_WAYS / 2 || used[0] <= used[1]))
 		return empty[0];
 	return empty[1];
 }
@@ -127,7 +137,7 @@ static struct fdb_entry *slot_find(const struct fdb *fdb, uint64_t key)
 // Who may be evicted for an entry of `port`: its own if it has its share already, else those of
 // ports that have more than theirs.
 struct victim {
-	struct fdb_entry *entry;
+	struct fdb_entry entry;
 	uint32_t now, age;
 	uint32_t share;
 	uint32_t port;
@@ -146,17 +156,16 @@ static struct victim victim_for(const struct fdb *fdb, uint16_t port, uint32_t n
 static void victim_consider(const struct fdb *fdb, struct victim *v, struct fdb_bucket *b)
 {
 	for (unsigned i = 0; i < FDB_WAYS; i++) {
-		struct fdb_entry *e = &b->e[i];
-		if (!e->key || e->where & FDB_STATIC)
+		if (!b->key[i] || b->where[i] & FDB_STATIC)
 			continue;
-		uint32_t port = FDB_PORT(e->where);
+		uint32_t port = FDB_PORT(b->where[i]);
 		if (v->own ? port != v->port : fdb->owned[port] <= v->share)
 			continue;
-		uint32_t age = v->now - __atomic_load_n(&e->seen, __ATOMIC_RELAXED);
+		uint32_t age = v->now - __atomic_load_n(&b->seen[i], __ATOMIC_RELAXED);
 		// A stamp from a worker whose clock is a tick ahead is age 0, not 2^32 - 1.
 		age = (int32_t)age < 0 ? 0 : age;
-		if (!v->entry || age > v->age) {
-			v->entry = e;
+		if (!v->entry.b || age > v->age) {
+			v->entry = (struct fdb_entry){.b = b, .way = i};
 			v->age = age;
 		}
 	}
@@ -164,57 +173,57 @@ static void victim_consider(const struct fdb *fdb, struct victim *v, struct fdb_
 
 static void victim_evict(struct fdb *fdb, struct victim *v, struct fdb_change *change)
 {
-	change->evicted = v->entry->key;
-	change->evicted_port = (uint16_t)FDB_PORT(v->entry->where);
+	change->evicted = key_of(v->entry);
+	change->evicted_port = (uint16_t)FDB_PORT(where_of(v->entry));
 	entry_clear(fdb, v->entry);
 	gen_bump(fdb);
 }
 
 // Makes room for an entry of `port`: in all, and in one of the key's buckets.
-static struct fdb_entry *slot_make(
+static struct fdb_entry slot_make(
 	struct fdb *fdb, uint64_t key, uint16_t port, uint32_t now, struct fdb_change *change)
 {
-	struct fdb_entry *slot = slot_find(fdb, key);
+	struct fdb_entry slot = slot_find(fdb, key);
 
-	if (slot && fdb->n < fdb->max)
+	if (slot.b && fdb->n < fdb->max)
 		return slot;
 	const uint64_t hash = fdb_hash(fdb, key);
 	struct victim v = victim_for(fdb, port, now);
 	// With both buckets full, only one of theirs helps.
 	victim_consider(fdb, &v, fdb_bucket(fdb, hash));
 	victim_consider(fdb, &v, fdb_bucket_alt(fdb, hash));
-	if (slot) {
+	if (slot.b) {
 		for (unsigned i = 0; i < VICTIM_WINDOW; i++) {
 			victim_consider(fdb, &v, &fdb->buckets[fdb->hand]);
 			fdb->hand = (fdb->hand + 1) & (fdb->n_buckets - 1);
 		}
 	}
-	if (!v.entry)
-		return NULL;
+	if (!v.entry.b)
+		return v.entry;
 	victim_evict(fdb, &v, change);
-	return slot ? slot : v.entry;
+	return slot.b ? slot : v.entry;
 }
 
 static enum fdb_result learn_locked(
 	struct fdb *fdb, uint64_t key, uint16_t port, uint32_t now, struct fdb_change *change)
 {
 	uint32_t where;
-	struct fdb_entry *e = fdb_find(fdb, key, &where);
+	struct fdb_entry e = fdb_find(fdb, key, &where);
 
-	if (e) {
+	if (e.b) {
 		if (FDB_PORT(where) == port) {
-			__atomic_store_n(&e->seen, now, __ATOMIC_RELAXED);
+			__atomic_store_n(fdb_seen(e), now, __ATOMIC_RELAXED);
 			return FDB_SAME;
 		}
 		if (where & FDB_STATIC)
 			return FDB_KEPT;
 		change->old_port = (uint16_t)FDB_PORT(where);
-		__atomic_store_n(&e->seen, now, __ATOMIC_RELAXED);
+		__atomic_store_n(fdb_seen(e), now, __ATOMIC_RELAXED);
 		entry_move(fdb, e, port);
 		return FDB_MOVED;
 	}
 	e = slot_make(fdb, key, port, now, change);
-	if (!e)
+	if (!e.b)
 		return FDB_FULL;
 	entry_fill(fdb, e, key, port, now);
 	return FDB_LEARNT;
@@ -238,12 +247,12 @@ int fdb_set(struct fdb *fdb, uint64_t key, uint16_t port, uint32_t now)
 	int rc = 0;
 
 	pthread_mutex_lock(&fdb->lock);
-	struct fdb_entry *e = fdb_find(fdb, key, &where);
-	if (e) {
+	struct fdb_entry e = fdb_find(fdb, key, &where);
+	if (e.b) {
 		entry_move(fdb, e, is);
 	} else {
 		e = slot_make(fdb, key, port, now, &change);
-		if (e)
+		if (e.b)
 			entry_fill(fdb, e, key, is, now);
 		else
 			rc = -ENOSPC;
@@ -257,13 +266,13 @@ int fdb_del(struct fdb *fdb, uint64_t key)
 	uint32_t where;
 
 	pthread_mutex_lock(&fdb->lock);
-	struct fdb_entry *e = fdb_find(fdb, key, &where);
-	if (e) {
+	struct fdb_entry e = fdb_find(fdb, key, &where);
+	if (e.b) {
 		entry_clear(fdb, e);
 		gen_bump(fdb);
 	}
 	pthread_mutex_unlock(&fdb->lock);
-	return e ? 0 : -ENOENT;
+	return e.b ? 0 : -ENOENT;
 }
 
 static uint32_t sweep_bucket(struct fdb *fdb, struct fdb_bucket *b, fdb_select *want, void *ctx)
@@ -271,13 +280,12 @@ static uint32_t sweep_bucket(struct fdb *fdb, struct fdb_bucket *b, fdb_select *
 	uint32_t n = 0;
 
 	for (unsigned i = 0; i < FDB_WAYS; i++) {
-		struct fdb_entry *e = &b->e[i];
-		if (!e->key)
+		if (!b->key[i])
 			continue;
-		uint32_t seen = __atomic_load_n(&e->seen, __ATOMIC_RELAXED);
-		if (!want(ctx, e->key, e->where, seen))
+		uint32_t seen = __atomic_load_n(&b->seen[i], __ATOMIC_RELAXED);
+		if (!want(ctx, b->key[i], b->where[i], seen))
 			continue;
-		entry_clear(fdb, e);
+		entry_clear(fdb, (struct fdb_entry){.b = b, .way = i});
 		n++;
 	}
 	return n;
@@ -308,13 +316,13 @@ int fdb_foreach(const struct fdb *fdb,
 {
 	for (uint32_t i = 0; i < fdb->n_buckets; i++) {
 		for (unsigned w = 0; w < FDB_WAYS; w++) {
-			const struct fdb_entry *e = &fdb->buckets[i].e[w];
-			uint64_t key = __atomic_load_n(&e->key, __ATOMIC_ACQUIRE);
+			const struct fdb_bucket *b = &fdb->buckets[i];
+			uint64_t key = __atomic_load_n(&b->key[w], __ATOMIC_ACQUIRE);
 			if (!key)
 				continue;
-			uint32_t where = __atomic_load_n(&e->where, __ATOMIC_ACQUIRE);
-			uint32_t seen = __atomic_load_n(&e->seen, __ATOMIC_RELAXED);
-			if (__atomic_load_n(&e->key, __ATOMIC_RELAXED) != key)
+			uint32_t where = __atomic_load_n(&b->where[w], __ATOMIC_ACQUIRE);
+			uint32_t seen = __atomic_load_n(&b->seen[w], __ATOMIC_RELAXED);
+			if (__atomic_load_n(&b->key[w], __ATOMIC_RELAXED) != key)
 				continue;
 			int rc = each(ctx, key, where, seen);
 			if (rc)

@@ -12,13 +12,8 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-#define ADDR_MASK 0xffffffffffffull
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define ADDR_GROUP 1ull    // the bit of a group address in a key
-#define TYPE_VLAN  0x0081u // ETH_TYPE_VLAN as it is loaded
-#else
-#error "keys are made for little-endian machines"
-#endif
+#define ADDR_MASK  0xffffffffffffull
+#define ADDR_GROUP 1ull // the bit of a group address in a key
 
 void forward_init(struct forward *fw, uint32_t worker, bool shared, struct fdb *fdb,
 	struct event_ring *events)
@@ -28,6 +23,7 @@ void forward_init(struct forward *fw, uint32_t worker, bool shared, struct fdb *
 	fw->shared = shared;
 	fw->fdb = fdb;
 	fw->events = events;
+	fw->loops = key_burst_choose();
 }
 
 // Bursts without news after which sources are sampled, one in SAMPLE of bursts above a size.
@@ -35,45 +31,28 @@ void forward_init(struct forward *fw, uint32_t worker, bool shared, struct fdb *
 #define SAMPLE       4u
 #define SAMPLE_ABOVE 16u
 
-static inline uint64_t load64(const uint8_t *p)
-{
-	uint64_t v;
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
 // --- Stage 1: addresses ---
 
-// What is true of all frames of a burst together.
-struct classes {
-	uint64_t src_differs, dst_differs; // from those the lane remembers; 0: in no frame
-	uint32_t tagged;                   // some frame has a tag
-};
-
-// Reads the addresses of the first n frames as keys in VLAN `vid`. No branch but the loop's. Frames
-// are as received: the head starts at FRAME_HEAD_OFF and has 14 bytes at least.
-static inline struct classes classify(
-	struct forward *fw, const struct burst *b, uint32_t n, uint16_t vid)
+// What is known of a burst from its first frame alone.
+static inline struct key_classes read_first(struct forward *fw, const struct burst *b)
 {
-	const uint64_t in_vlan = (uint64_t)vid << 48;
-	const uint64_t last_src = fw->rxq->lane->src, last_dst = fw->rxq->lane->dst;
-	struct classes c = {0};
-	uint32_t max_len = 0;
+	const struct lane *lane = fw->rxq->lane;
+	const uint8_t *head = b->f[0].buf + FRAME_HEAD_OFF;
+	const uint64_t src = fdb_key(eth_addr(head + ETH_ADDR_LEN), fw->vid);
+	const uint64_t dst = fdb_key(eth_addr(head), fw->vid);
 
-	for (uint32_t i = 0; i < n; i++) {
-		const uint8_t *head = b->f[i].buf + FRAME_HEAD_OFF;
-		uint64_t to = load64(head), from = load64(head + ETH_ADDR_LEN);
-		uint64_t dst = (to & ADDR_MASK) | in_vlan, src = (from & ADDR_MASK) | in_vlan;
+	return (struct key_classes){
+		.src_differs = src ^ lane->src,
+		.dst_differs = dst ^ lane->dst,
+		.tagged = eth_be16(head + 2 * ETH_ADDR_LEN) == ETH_TYPE_VLAN,
+	};
+}
 
-		fw->dst[i] = dst;
-		fw->src[i] = src;
-		c.dst_differs |= dst ^ last_dst;
-		c.src_differs |= src ^ last_src;
-		c.tagged |= from >> 48 == TYPE_VLAN;
-		max_len = b->f[i].len > max_len ? b->f[i].len : max_len;
-	}
-	fw->max_len = max_len;
-	return c;
+static inline struct key_classes read_all(struct forward *fw, const struct burst *b)
+{
+	const struct lane *lane = fw->rxq->lane;
+
+	return fw->loops->read(&fw->key, b, b->n, fw->vid, lane->src, lane->dst);
 }
 
 // Forgets what the lane knows if plan or FDB changed since.
@@ -107,8 +86,8 @@ static void list_vlans(struct forward *fw, struct frame_list *list)
 		uint16_t vid = vlan_ingress(in->vlan, f);
 		if (!vid || !port_set_has(&fw->plan->member[vid], fw->rxq->id))
 			continue;
-		fw->dst[at] = fdb_key(fw->dst[at] & ADDR_MASK, vid);
-		fw->src[at] = fdb_key(fw->src[at] & ADDR_MASK, vid);
+		fw->key.dst[at] = fdb_key(fw->key.dst[at] & ADDR_MASK, vid);
+		fw->key.src[at] = fdb_key(fw->key.src[at] & ADDR_MASK, vid);
 		list->f[n++] = at;
 	}
 	fw->rxq->stats->drop[DROP_vlan] += list->n - n;
@@ -121,18 +100,11 @@ static void list_vlans(struct forward *fw, struct frame_list *list)
 static void list_addresses(struct forward *fw, struct frame_list *list)
 {
 	uint64_t *drop = fw->rxq->stats->drop;
-	uint64_t group = 0, zero = 0;
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < fw->burst->n; i++) {
-		group |= fw->src[i] | fw->dst[i];
-		zero |= !(fw->src[i] & ADDR_MASK);
-	}
-	if (likely(!(group & ADDR_GROUP) && !zero))
-		return;
 	for (uint32_t i = 0; i < list->n; i++) {
 		const uint8_t at = list->f[i];
-		if (fw->src[at] & ADDR_GROUP || !(fw->src[at] & ADDR_MASK))
+		if (fw->key.src[at] & ADDR_GROUP || !(fw->key.src[at] & ADDR_MASK))
 			drop[DROP_malformed]++;
 		else if (eth_is_reserved(eth_dst(&fw->burst->f[at])))
 			drop[DROP_reserved]++;
@@ -172,10 +144,10 @@ static bool learn(struct forward *fw, uint64_t key, uint32_t *budget)
 }
 
 // Learns a source that is not where it was, or not at all. False if it has to be tried again.
-static bool source_changed(struct forward *fw, uint64_t key, const struct fdb_entry *e,
-	uint32_t where, uint32_t *budget)
+static bool source_changed(
+	struct forward *fw, uint64_t key, struct fdb_entry e, uint32_t where, uint32_t *budget)
 {
-	if (e && where & FDB_STATIC)
+	if (e.b && where & FDB_STATIC)
 		return true;
 	return *budget && learn(fw, key, budget);
 }
@@ -203,36 +175,53 @@ static bool sources_known(const struct forward *fw, const struct frame_list *lis
 	uint64_t differs = 0;
 
 	for (uint32_t i = 0; i < list->n; i++)
-		differs |= fw->src[list->f[i]] ^ lane->src;
+		differs |= fw->key.src[list->f[i]] ^ lane->src;
 	return !differs && lane->src_seen == fw->now;
 }
 
-static void sources(struct forward *fw, const struct frame_list *list)
+// Looks at sources one by one: learns, and renews. Returns the last frame that was looked at, or -1 if
+// its source has to be tried again; whether there was news in *news.
+static int learn_sources(
+	struct forward *fw, const struct frame_list *list, struct sample sample, bool *news)
 {
-	const struct fdb fdb = fdb_constants(fw->fdb);
 	const uint32_t id = fw->rxq->id, now = fw->now;
-	const struct sample sample = sample_sources(fw, list);
-	struct lane *lane = fw->rxq->lane;
 	uint32_t budget = LEARN_MAX, at = 0;
-	bool known = false, news = false;
+	bool known = false;
 
 	for (uint32_t i = sample.first; i < list->n; i += sample.step) {
 		at = list->f[i];
 		uint32_t where;
-		struct fdb_entry *e = fdb_find(&fdb, fw->src[at], &where);
+		struct fdb_entry e = fdb_find(fw->fdb, fw->key.src[at], &where);
 		known = true;
-		if (unlikely(!e || FDB_PORT(where) != id)) {
-			news = true;
-			known = source_changed(fw, fw->src[at], e, where, &budget);
-		} else if (unlikely(__atomic_load_n(&e->seen, __ATOMIC_RELAXED) != now)) {
-			__atomic_store_n(&e->seen, now, __ATOMIC_RELAXED);
+		if (!e.b || FDB_PORT(where) != id) {
+			*news = true;
+			known = source_changed(fw, fw->key.src[at], e, where, &budget);
+		} else if (__atomic_load_n(fdb_seen(e), __ATOMIC_RELAXED) != now) {
+			__atomic_store_n(fdb_seen(e), now, __ATOMIC_RELAXED);
 		}
 	}
+	return known ? (int)at : -1;
+}
+
+static void sources(struct forward *fw, const struct frame_list *list)
+{
+	const struct sample sample = sample_sources(fw, list);
+	struct lane *lane = fw->rxq->lane;
+	bool news = false;
+	int last;
+
+	// Most often all frames are at hand, and nothing is new.
+	if (likely(list->n == fw->burst->n &&
+		    fw->loops->is_known(fw->fdb, fw->key.src, sample.first, list->n, sample.step,
+			    fw->rxq->id, fw->now)))
+		last = (int)(list->n - 1 - (list->n - 1 - sample.first) % sample.step);
+	else
+		last = learn_sources(fw, list, sample, &news);
 	lane->quiet = news ? 0 : lane->quiet + (lane->quiet < QUIET_BURSTS);
 	// Most probably the next burst begins with the last source that was looked at.
-	if (known) {
-		lane->src = fw->src[at];
-		lane->src_seen = now;
+	if (last >= 0) {
+		lane->src = fw->key.src[last];
+		lane->src_seen = fw->now;
 	}
 }
 
@@ -296,14 +285,13 @@ static uint32_t flood(struct forward *fw, uint32_t n_touched, const struct port_
 }
 
 // Puts one frame on the list of its destination, or on those of all it may reach.
-static inline uint32_t place(struct forward *fw, const struct fdb *fdb, const struct reach *reach,
-	uint32_t n_touched, uint8_t at)
+static uint32_t place(struct forward *fw, const struct reach *reach, uint32_t n_touched, uint8_t at)
 {
-	const uint64_t key = fw->dst[at];
+	const uint64_t key = fw->key.dst[at];
 	uint32_t where;
 
 	// Group addresses are never in the table.
-	if (unlikely(!fdb_find(fdb, key, &where)))
+	if (unlikely(!fdb_find(fw->fdb, key, &where).b))
 		return flood(fw, n_touched, &reach->ports, at);
 	if (unlikely(!port_set_has(&reach->ports, FDB_PORT(where)))) {
 		fw->rxq->stats->drop[why_not(fw, FDB_PORT(where), reach->vid)]++;
@@ -313,26 +301,43 @@ static inline uint32_t place(struct forward *fw, const struct fdb *fdb, const st
 	return n_touched;
 }
 
-// Look-ups do not depend on each other, so the CPU has about ten of them on the way at once; to
-// prefetch them in a loop of their own costs more than it gains.
+// Drops the lists of ports that frames of the burst may not reach, all in VLAN `vid`.
+static void lists_within_reach(struct forward *fw)
+{
+	struct reach reach;
+	uint32_t n = 0;
+
+	reach_make(fw, fw->vid, &reach);
+	for (uint32_t i = 0; i < fw->n_touched; i++) {
+		const uint16_t id = fw->touched[i];
+		if (unlikely(!port_set_has(&reach.ports, id))) {
+			fw->rxq->stats->drop[why_not(fw, id, reach.vid)] += fw->list[id].n;
+			fw->list[id].n = 0;
+			continue;
+		}
+		fw->touched[n++] = id;
+	}
+	fw->n_touched = (uint16_t)n;
+}
+
 static void destinations(struct forward *fw, const struct frame_list *list)
 {
-	const struct fdb fdb = fdb_constants(fw->fdb);
-	struct reach reach;
+	uint8_t ports[FRAME_BURST];
+	struct reach reach = {.vid = 0};
 	uint32_t n_touched = 0;
 
-	if (likely(fw->plain)) {
-		reach_make(fw, fw->vid, &reach);
-		for (uint32_t i = 0; i < list->n; i++)
-			n_touched = place(fw, &fdb, &reach, n_touched, list->f[i]);
-	} else {
-		reach.vid = 0;
-		for (uint32_t i = 0; i < list->n; i++) {
-			const uint16_t vid = fdb_key_vid(fw->dst[list->f[i]]);
-			if (unlikely(reach.vid != vid))
-				reach_make(fw, vid, &reach);
-			n_touched = place(fw, &fdb, &reach, n_touched, list->f[i]);
-		}
+	// All frames, all of one VLAN, all to addresses that are known.
+	if (likely(fw->plain && list->n == fw->burst->n &&
+		    fw->loops->find(fw->fdb, fw->key.dst, list->n, ports))) {
+		fw->n_touched = (uint16_t)fw->loops->sort(ports, list->n, fw->list, fw->touched);
+		lists_within_reach(fw);
+		return;
+	}
+	for (uint32_t i = 0; i < list->n; i++) {
+		const uint16_t vid = fdb_key_vid(fw->key.dst[list->f[i]]);
+		if (unlikely(reach.vid != vid))
+			reach_make(fw, vid, &reach);
+		n_touched = place(fw, &reach, n_touched, list->f[i]);
 	}
 	fw->n_touched = (uint16_t)n_touched;
 }
@@ -349,7 +354,7 @@ static void remember_destination(struct forward *fw, const struct frame_list *li
 	const struct frame_list *to = &fw->list[fw->touched[0]];
 	if (to->f[to->n - 1] != last || fw->burst->f[last].flags & FRAME_FLOOD)
 		return;
-	lane->dst = fw->dst[last];
+	lane->dst = fw->key.dst[last];
 	lane->dst_port = fw->touched[0];
 }
 
@@ -364,7 +369,7 @@ static void deliver_touched(struct forward *fw)
 }
 
 // A burst that does not go to one place as a whole.
-static void forward_apart(struct forward *fw, bool tagged, bool src_known)
+static void forward_apart(struct forward *fw, struct key_classes c, bool src_known)
 {
 	const struct plan_port *in = &fw->plan->port[fw->rxq->id];
 	struct frame_list list;
@@ -372,11 +377,12 @@ static void forward_apart(struct forward *fw, bool tagged, bool src_known)
 	list_all(&list, fw->burst->n);
 	if (unlikely(in->tape != NULL))
 		tape_frames(in->tape, fw->worker, CAPTURE_RX, fw->burst->f, list.f, list.n);
-	if (tagged || in->vlan.is_trunk) {
+	if (c.tagged || in->vlan.is_trunk) {
 		list_vlans(fw, &list);
 		src_known = sources_known(fw, &list);
 	}
-	list_addresses(fw, &list);
+	if (unlikely(c.odd))
+		list_addresses(fw, &list);
 	if (unlikely(in->policy != NULL))
 		policy_filter(in->policy, fw->cycles, fw->burst->f, &list, fw->rxq->stats);
 	if (!src_known)
@@ -397,18 +403,16 @@ void forward(struct forward *fw, const struct plan_rxq *rq, struct burst *b)
 	fw->vid = in->vlan.untagged;
 	lane_renew(fw, lane);
 	// What holds for the first frame of a uniform burst holds for all.
-	struct classes c = classify(fw, b, b->is_uniform ? 1 : b->n, fw->vid);
-	if (b->is_uniform)
-		fw->max_len = b->longest;
+	struct key_classes c = b->is_uniform ? read_first(fw, b) : read_all(fw, b);
 	const bool src_known = !c.src_differs && lane->src_seen == fw->now;
-	if (likely(in->plain && src_known && !(c.dst_differs | c.tagged))) {
+	if (likely(in->plain && src_known && !c.dst_differs && !c.tagged)) {
 		struct frame_list all;
 		list_all(&all, b->n);
 		deliver(fw, lane->dst_port, &all);
 	} else {
 		if (b->is_uniform)
-			classify(fw, b, b->n, fw->vid);
-		forward_apart(fw, c.tagged, src_known);
+			c = read_all(fw, b);
+		forward_apart(fw, c, src_known);
 	}
 	if (unlikely(fw->n_retries))
 		deliver_retry(fw);

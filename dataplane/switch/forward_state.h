@@ -6,6 +6,7 @@
 #include "dataplane/switch/event_ring.h"
 #include "dataplane/switch/fdb.h"
 #include "dataplane/switch/frame_list.h"
+#include "dataplane/switch/key_burst.h"
 #include "dataplane/switch/plan.h"
 
 // Lists that found no room and are offered once more; what is beyond is dropped at once.
@@ -23,6 +24,7 @@ struct forward {
 	// Set before the worker runs.
 	uint32_t worker;
 	struct event_ring *events;
+	const struct key_burst_ops *loops;
 
 	// Set for each pass.
 	const struct plan *plan;
@@ -34,10 +36,9 @@ struct forward {
 	// Of the burst at hand.
 	struct burst *burst;
 	const struct plan_rxq *rxq;
-	bool plain;       // all frames are untagged and in VLAN `vid`; else ask each frame
-	uint16_t vid;     // if plain
-	uint32_t max_len; // of its longest frame
-	uint64_t src[FRAME_BURST], dst[FRAME_BURST]; // fdb_key of each frame
+	bool plain;   // all frames are untagged and in VLAN `vid`; else ask each frame
+	uint16_t vid; // if plain
+	struct burst_keys key;
 	uint16_t n_touched;
 	uint16_t touched[PORT_MAX + 1]; // destinations that have a list; the last is never one
 	struct frame_list list[PORT_MAX];

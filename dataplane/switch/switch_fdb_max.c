@@ -82,11 +82,11 @@ static int settle(void *ctx, uint64_t key, uint32_t where, uint32_t seen)
 	struct fdb_change change;
 	uint32_t now;
 
-	if (fdb_find(fdb, key, &now))
+	if (fdb_find(fdb, key, &now).b)
 		return 0;
 	if (fdb_count(fdb) < fdb->max)
 		fdb_learn(fdb, key, (uint16_t)FDB_PORT(where), seen, &change);
-	if (!fdb_find(fdb, key, &now))
+	if (!fdb_find(fdb, key, &now).b)
 		sw_say_forgotten(sw, key, FDB_PORT(where));
 	return 0;
 }

@@ -53,10 +53,9 @@ static void announce_pass(struct worker *w, const struct plan *plan)
 		.id = (uint16_t)a.port,
 	};
 	announce_frame(a.mac, &w->burst.f[0]);
-	w->burst.n = 1;
+	burst_begin(&w->burst);
+	burst_add(&w->burst);
 	w->burst.is_uniform = false;
-	w->burst.flags = 0;
-	w->burst.bytes = w->burst.f[0].len;
 	forward(&w->forward, &rq, &w->burst);
 }
 

@@ -180,8 +180,7 @@ static uint32_t fake_rx(struct port *port, unsigned q, struct burst *b, struct p
 	fq->calls.rx++;
 	assert(fq->n_lent == 0); // what was lent before was given back
 	uint32_t n = fq->n_in < FRAME_BURST ? fq->n_in : FRAME_BURST;
-	b->n = n;
-	b->flags = b->bytes = 0;
+	burst_begin(b);
 	for (uint32_t i = 0; i < n; i++) {
 		const struct fake_frame *from = &fq->in[i];
 		struct frame *f = &b->f[i];
@@ -200,8 +199,7 @@ static uint32_t fake_rx(struct port *port, unsigned q, struct burst *b, struct p
 			lend_in_views(p, i, f);
 		int rc = offload_check(f);
 		assert(rc == 0);
-		b->flags |= f->flags;
-		b->bytes += f->len;
+		burst_add(b);
 		st->rx_bytes += f->len;
 	}
 	fq->n_lent = n;

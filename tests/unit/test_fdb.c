@@ -46,7 +46,7 @@ static void learns_moves_and_renews(void **state)
 	assert_int_equal(learn(fdb, key(1), 7, 100), FDB_LEARNT);
 	assert_int_equal(where(fdb, key(1)), 7);
 	assert_int_equal(learn(fdb, key(1), 7, 105), FDB_SAME);
-	assert_int_equal(fdb_find(fdb, key(1), &w)->seen, 105);
+	assert_int_equal(*fdb_seen(fdb_find(fdb, key(1), &w)), 105);
 
 	uint32_t gen = fdb_gen(fdb);
 	assert_int_equal(fdb_learn(fdb, key(1), 9, 106, &change), FDB_MOVED);
