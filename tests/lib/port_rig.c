@@ -52,6 +52,30 @@ void rig_fini(struct port_rig *r)
 		close(r->far);
 }
 
+struct port_rig *rig_new(void)
+{
+	struct port_rig *r = aligned_alloc(64, (sizeof(*r) + 63) & ~(size_t)63);
+	rig_init(r);
+	return r;
+}
+
+struct port_rig *rig_new_veth(const char *options)
+{
+	struct port_rig *r = rig_new();
+	netns_veth("wx0", 0xa0, "wx1", 0xb0, options);
+	r->far = netns_packet("wx1");
+	return r;
+}
+
+int rig_teardown(void **state)
+{
+	struct port_rig *r = *state;
+	rig_fini(r);
+	netns_try("ip link del wx0 2>/dev/null");
+	free(r);
+	return 0;
+}
+
 int rig_open(struct port_rig *r, const struct port_config *config, struct error *err)
 {
 	const struct port_upcalls up = {.ctx = r, .link = on_link, .log = on_log};

@@ -27,6 +27,12 @@ struct port_rig {
 void rig_init(struct port_rig *r);
 // Closes port and socket.
 void rig_fini(struct port_rig *r);
+// One on the heap, for the setup of a test; with a new veth pair wx0 (02:..:a0), wx1 (02:..:b0) made with
+// these options, and its far end at wx1.
+struct port_rig *rig_new(void);
+struct port_rig *rig_new_veth(const char *options);
+// The teardown for it: *state is the rig. Removes the pair, too.
+int rig_teardown(void **state);
 int rig_open(struct port_rig *r, const struct port_config *config, struct error *err);
 // Opens and waits for the link; the test fails if that does not work.
 void rig_open_ok(struct port_rig *r, const struct port_config *config);

@@ -34,20 +34,7 @@ static struct port_config wx0(void)
 
 static int setup(void **state)
 {
-	struct port_rig *r = aligned_alloc(64, (sizeof(*r) + 63) & ~(size_t)63);
-	rig_init(r);
-	netns_veth("wx0", 0xa0, "wx1", 0xb0, "numtxqueues 4 numrxqueues 4");
-	r->far = netns_packet("wx1");
-	*state = r;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct port_rig *r = *state;
-	rig_fini(r);
-	netns_try("ip link del wx0 2>/dev/null");
-	free(r);
+	*state = rig_new_veth("numtxqueues 4 numrxqueues 4");
 	return 0;
 }
 
@@ -367,7 +354,7 @@ static void test_a_worker_that_sleeps_after_long_work_is_woken(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_auto_takes_the_best_mode_and_says_why_not_better),
 		T(test_generic_mode_moves_frames),

@@ -23,26 +23,13 @@
 
 static int setup(void **state)
 {
-	struct port_rig *r = aligned_alloc(64, (sizeof(*r) + 63) & ~(size_t)63);
-	rig_init(r);
 	netns_run(
 		"sysctl -qw net.ipv6.conf.default.disable_ipv6=0 "
 		"net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.router_solicitations=0");
-	netns_veth("wx0", 0xa0, "wx1", 0xb0, "");
+	*state = rig_new_veth("");
 	netns_run("ip addr add 10.9.0.1/24 dev wx1 && ip -6 addr add fd09::1/64 dev wx1 nodad && "
 		  "ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev wx1 && "
 		  "ip -6 neigh add fd09::2 lladdr 02:00:00:00:00:02 dev wx1");
-	r->far = netns_packet("wx1");
-	*state = r;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct port_rig *r = *state;
-	rig_fini(r);
-	netns_try("ip link del wx0 2>/dev/null");
-	free(r);
 	return 0;
 }
 
@@ -182,7 +169,7 @@ static void test_transmit_metadata_completes_checksums(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_what_a_local_stack_begins_is_found),
 		T(test_transmit_metadata_completes_checksums),

@@ -19,22 +19,15 @@ static const struct port_config wx0 = {.name = "up", .type = "af-xdp", .device =
 
 static int setup(void **state)
 {
-	struct port_rig *r = aligned_alloc(64, (sizeof(*r) + 63) & ~(size_t)63);
-	rig_init(r);
-	netns_veth("wx0", 0xa0, "wx1", 0xb0, "numtxqueues 4 numrxqueues 4");
+	*state = rig_new_veth("numtxqueues 4 numrxqueues 4");
 	netns_run("ethtool -L wx0 rx 2 tx 2 && ethtool -L wx1 rx 2 tx 2");
-	r->far = netns_packet("wx1");
-	*state = r;
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	struct port_rig *r = *state;
-	rig_fini(r);
-	netns_try("ip link del wx0 2>/dev/null; ip netns del weft-test-$PPID 2>/dev/null");
-	free(r);
-	return 0;
+	netns_try("ip netns del weft-test-$PPID 2>/dev/null");
+	return rig_teardown(state);
 }
 
 static void again(struct port_rig *r)

@@ -69,21 +69,8 @@ int xdp_program__attach(
 
 static int setup(void **state)
 {
-	struct port_rig *r = aligned_alloc(64, (sizeof(*r) + 63) & ~(size_t)63);
-	rig_init(r);
 	memset(&kernel, 0, sizeof(kernel));
-	netns_veth("wx0", 0xa0, "wx1", 0xb0, "");
-	r->far = netns_packet("wx1");
-	*state = r;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct port_rig *r = *state;
-	rig_fini(r);
-	netns_try("ip link del wx0 2>/dev/null");
-	free(r);
+	*state = rig_new_veth("");
 	return 0;
 }
 
@@ -248,7 +235,7 @@ static void test_without_any_mode_the_last_error_is_told(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_zerocopy_comes_first_and_needs_no_excuse),
 		T(test_the_next_best_mode_says_why_not_better),

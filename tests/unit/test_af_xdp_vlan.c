@@ -45,21 +45,8 @@ static void push_tags(void)
 
 static int setup(void **state)
 {
-	struct port_rig *r = aligned_alloc(64, (sizeof(*r) + 63) & ~(size_t)63);
-	rig_init(r);
-	netns_veth("wx0", 0xa0, "wx1", 0xb0, "");
-	r->far = netns_packet("wx1");
+	*state = rig_new_veth("");
 	push_tags();
-	*state = r;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct port_rig *r = *state;
-	rig_fini(r);
-	netns_try("ip link del wx0 2>/dev/null");
-	free(r);
 	return 0;
 }
 
@@ -128,7 +115,7 @@ static void test_the_hosts_copy_has_the_tag_in_any_case(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_a_tag_that_the_peer_inserts_arrives),
 		T(test_a_tag_beside_the_frame_is_lost_as_documented),

@@ -33,18 +33,14 @@ static const struct port_config weft0 = {
 
 static int setup(void **state)
 {
-	struct port_rig *r = aligned_alloc(64, (sizeof(*r) + 63) & ~(size_t)63);
-	rig_init(r);
-	*state = r;
+	*state = rig_new();
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	struct port_rig *r = *state;
-	rig_fini(r);
+	rig_teardown(state);
 	netns_try("ip link del weft0 2>/dev/null; ip netns del weft-test-$PPID 2>/dev/null");
-	free(r);
 	return 0;
 }
 
