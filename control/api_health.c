@@ -15,7 +15,8 @@ static int show(struct api_call *call)
 static const struct api_param fields[] = {
 	{"about", API_TEXT, true, "a port's name, worker N, or fdb"},
 	{"code", API_TEXT, true,
-		"port-failed, port-pending, port-down, no-guest, ring-broken, queues-unused, "
+		"port-failed, port-pending, port-down, no-guest, no-driver, ring-broken, "
+		"queues-unused, "
 		"guest-stalled, drops, not-zerocopy, worker-starved, worker-busy or fdb-full"},
 	{"level", API_TEXT, true,
 		"error: it does not work; warning: frames are or will be lost; note: it works, but "

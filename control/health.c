@@ -15,7 +15,8 @@
 struct past_port {
 	char name[PORT_NAME_MAX];
 	uint32_t id;
-	bool seen; // at this tick
+	bool seen;               // at this tick
+	uint64_t last_tx, tx_ns; // its tx_frames, and when they last grew
 	uint64_t old_ns, mid_ns;
 	struct port_stats old, mid;
 };
@@ -74,6 +75,7 @@ static int each_port(void *ctx, const struct switch_port *p)
 		if (!past)
 			past = &h->ports[h->n_ports++];
 		*past = (struct past_port){.id = p->id,
+			.tx_ns = h->now_ns,
 			.old_ns = h->now_ns,
 			.mid_ns = h->now_ns,
 			.old = p->stats,
@@ -81,6 +83,10 @@ static int each_port(void *ctx, const struct switch_port *p)
 		memcpy(past->name, p->config->port.name, sizeof(past->name));
 	}
 	past->seen = true;
+	if (p->stats.tx_frames != past->last_tx) {
+		past->last_tx = p->stats.tx_frames;
+		past->tx_ns = h->now_ns;
+	}
 	if (is_due(h, past->mid_ns)) {
 		past->old = past->mid;
 		past->old_ns = past->mid_ns;
@@ -140,8 +146,7 @@ void health_find(json_t *to, const char *about, const char *code, const char *le
 
 static void gain(const struct port_stats *now, const struct port_stats *old, struct port_stats *to)
 {
-	*to = (struct port_stats){.rx_frames = now->rx_frames - old->rx_frames,
-		.tx_frames = now->tx_frames - old->tx_frames};
+	*to = (struct port_stats){0};
 	for (unsigned r = 0; r < N_DROP_REASONS; r++)
 		to->drop[r] = now->drop[r] - old->drop[r];
 }
@@ -167,6 +172,8 @@ void health_port(const struct health *h, uint64_t now_ns, const struct running_p
 			v.why = own && *own ? own : now.link_why;
 		if (past && past->id == now.id && now_ns - past->old_ns >= NS) {
 			v.seconds = (double)(now_ns - past->old_ns) / (double)NS;
+			if (now.stats.tx_frames == past->last_tx)
+				v.silent_s = (double)(now_ns - past->tx_ns) / (double)NS;
 			gain(&now.stats, &past->old, &v.gained);
 		}
 	}

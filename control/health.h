@@ -38,8 +38,9 @@ struct health_view {
 	bool open, up, pending;
 	const char *why; // why it is not up
 	const json_t *config, *details;
-	double seconds; // 0: nothing is known of the past
-	struct port_stats gained;
+	double seconds;           // 0: nothing is known of the past
+	double silent_s;          // since a frame was last delivered to it
+	struct port_stats gained; // drops only
 };
 
 __attribute__((format(printf, 6, 7))) void health_find(json_t *to, const char *about,

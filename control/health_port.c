@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+// A guest that took nothing for so long while frames came is not just slow.
+#define STALLED_S 2
+
 static uint64_t number(const json_t *json, const char *key)
 {
 	return (uint64_t)json_integer_value(json_object_get(json, key));
@@ -37,10 +40,14 @@ static void look_at_state(const struct health_view *v, json_t *to)
 			"if its VM runs: compare the VM's socket with 'socket' of the port, and "
 			"whether its user may open it",
 			"%s", v->why);
+	else if (!v->up && is_guest && strstr(v->why, "driver has not started"))
+		health_find(to, v->name, "no-driver", "note",
+			"the guest boots, or lacks a driver for its card (modprobe virtio_net)",
+			"%s", v->why);
 	else if (!v->up)
 		health_find(to, v->name, "port-down", "warning",
-			is_guest ? "the other ports are not touched by it"
-				 : "ip link shows the device",
+			is_guest ? "change the VM as it says and start it again"
+				 : "ip link show names the device's state; ip link set DEVICE up",
 			"%s", v->why);
 }
 
@@ -113,12 +120,12 @@ static bool look_at_full_ring(const struct health_view *v, json_t *to)
 
 	if (strcmp(v->type, "vhost-user") != 0 || !r.n)
 		return false;
-	if (r.n_empty == r.n && v->gained.tx_frames == 0)
+	if (r.n_empty == r.n && v->silent_s >= STALLED_S)
 		health_find(to, v->name, "guest-stalled", "warning",
 			"is its interface up (ip link in the guest), is the VM paused or hanging?",
-			"the guest takes no frames: it gave no receive buffers for %.0f s; %.0f "
+			"the guest takes no frames: it gave no receive buffers for %.0f s; %.1f "
 			"frames a second are dropped",
-			v->seconds, dropped / v->seconds);
+			v->silent_s, dropped / v->seconds);
 	else if (r.size < 1024)
 		health_find(to, v->name, "drops", "warning",
 			"larger rings (QEMU: rx_queue_size=1024), more queues, or rate limits for "

@@ -285,7 +285,9 @@ int switch_port_describe(struct sw *sw, const char *name, const struct describer
 	for (uint32_t q = 0; q < p->n_rxq; q++) {
 		to->open(to->ctx, NULL);
 		to->num(to->ctx, "queue", q);
+		to->str(to->ctx, "direction", "to-guest");
 		to->num(to->ctx, "size", 256);
+		to->flag(to->ctx, "enabled", true);
 		to->close(to->ctx);
 	}
 	to->close(to->ctx);
