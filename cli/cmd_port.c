@@ -127,7 +127,10 @@ static void show_counters(const struct cli *cli, const json_t *p)
 		(unsigned long long)get_number(p, "tx_frames"),
 		(unsigned long long)get_number(p, "tx_bytes"),
 		(unsigned long long)get_number(p, "tx_bursts"));
-	field(cli, 0, "notifications", "%llu sent, %llu not needed, %llu kicks received",
+	const bool is_guest = strcmp(get_text(p, "type"), "vhost-user") == 0;
+	field(cli, 0, is_guest ? "notifications" : "system calls",
+		is_guest ? "%llu sent, %llu not needed, %llu kicks received"
+			 : "%llu made, %llu not needed, %llu wake-ups received",
 		(unsigned long long)get_number(p, "notified"),
 		(unsigned long long)get_number(p, "suppressed"),
 		(unsigned long long)get_number(p, "kicks"));

@@ -34,7 +34,7 @@ static int show(struct cli *cli, const json_t *result, const json_t *params)
 
 	json_array_foreach ((json_t *)result, i, w) {
 		double busy = (double)get_number(w, "busy_cycles");
-		double all = busy + (double)get_number(w, "idle_cycles");
+		double hz = (double)get_number(w, "cycles_hz");
 		const json_t *cycles = json_object_get(w, "cycles_per_frame");
 		const json_t *core = json_object_get(w, "core");
 		table_row(t);
@@ -44,7 +44,7 @@ static int show(struct cli *cli, const json_t *result, const json_t *params)
 		else
 			table_cell(t, 1, NULL, "any");
 		table_cell(t, 2, NULL, "%s", get_text(w, "state"));
-		table_cell(t, 3, NULL, "%.0f %%", all > 0 ? 100 * busy / all : 0.0);
+		table_cell(t, 3, NULL, "%.1f s", hz > 0 ? busy / hz : 0.0);
 		table_cell(t, 4, NULL, "%s", short_number((double)get_number(w, "frames"), number));
 		if (json_is_number(cycles))
 			table_cell(t, 5, NULL, "%.0f", json_number_value(cycles));

@@ -132,6 +132,17 @@ static void cell_text(const json_t *cell, char *buf, size_t size)
 		scalar_text(cell, buf, size);
 }
 
+// A guest's memory: addresses as its kernel writes them, sizes as its owner does.
+static void memory_text(const char *name, json_int_t v, char *buf, size_t size)
+{
+	if (strcmp(name, "size") != 0)
+		snprintf(buf, size, "%#llx", (unsigned long long)v);
+	else if (v % (1 << 20) == 0)
+		snprintf(buf, size, "%lld MiB", (long long)v >> 20);
+	else
+		snprintf(buf, size, "%lld KiB", (long long)v >> 10);
+}
+
 // Many keys: one line for each, one column for each object.
 static void table_across(const struct cli *cli, const json_t *list)
 {
@@ -184,7 +195,11 @@ static void table_of(const struct cli *cli, const char *key, const json_t *list)
 	json_array_foreach ((json_t *)list, i, row) {
 		table_row(t);
 		for (unsigned c = 0; c < n; c++) {
-			cell_text(json_object_get(row, names[c]), text, sizeof(text));
+			const json_t *cell = json_object_get(row, names[c]);
+			if (strcmp(key, "memory") == 0 && json_is_integer(cell))
+				memory_text(names[c], json_integer_value(cell), text, sizeof(text));
+			else
+				cell_text(cell, text, sizeof(text));
 			table_cell(t, c, NULL, "%s", text);
 		}
 	}
