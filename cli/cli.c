@@ -352,7 +352,12 @@ int cli_main(int argc, char **argv)
 	}
 	int status = dispatch(&cli, argc - i, argv + i);
 	connection_free(cli.connection);
-	if (fflush(stdout) == EOF || ferror(stdout))
+	errno = 0;
+	if (fflush(stdout) == EOF || ferror(stdout)) {
+		if (errno && errno != EPIPE)
+			cli_fail(&cli, "standard output: %s: what was printed is not all there",
+				strerror(errno));
 		status = status == CLI_OK ? CLI_REFUSED : status;
+	}
 	return status;
 }

@@ -117,16 +117,24 @@ static void show_health(const struct cli *cli, const json_t *p)
 	}
 }
 
+// "1570 bytes", "123456789 bytes (123M)": exact, and what can be read.
+static void field_counters(const struct cli *cli, const char *name, const json_t *p,
+	const char *frames, const char *bytes, const char *bursts)
+{
+	const uint64_t n = get_number(p, bytes);
+	char number[SHORT_NUMBER];
+
+	short_number((double)n, number);
+	field(cli, 0, name, "%llu frames, %llu bytes%s%s%s, %llu bursts",
+		(unsigned long long)get_number(p, frames), (unsigned long long)n,
+		n < 100000 ? "" : " (", n < 100000 ? "" : number, n < 100000 ? "" : ")",
+		(unsigned long long)get_number(p, bursts));
+}
+
 static void show_counters(const struct cli *cli, const json_t *p)
 {
-	field(cli, 0, "received", "%llu frames, %llu bytes, %llu bursts",
-		(unsigned long long)get_number(p, "rx_frames"),
-		(unsigned long long)get_number(p, "rx_bytes"),
-		(unsigned long long)get_number(p, "rx_bursts"));
-	field(cli, 0, "sent", "%llu frames, %llu bytes, %llu bursts",
-		(unsigned long long)get_number(p, "tx_frames"),
-		(unsigned long long)get_number(p, "tx_bytes"),
-		(unsigned long long)get_number(p, "tx_bursts"));
+	field_counters(cli, "received", p, "rx_frames", "rx_bytes", "rx_bursts");
+	field_counters(cli, "sent", p, "tx_frames", "tx_bytes", "tx_bursts");
 	const bool is_guest = strcmp(get_text(p, "type"), "vhost-user") == 0;
 	field(cli, 0, is_guest ? "notifications" : "system calls",
 		is_guest ? "%llu sent, %llu not needed, %llu kicks received"

@@ -7,6 +7,7 @@
 
 static int run(struct cli *cli, int argc, char **argv)
 {
+	char up[40];
 	json_t *result;
 
 	for (int i = 0; i < argc; i++) {
@@ -20,13 +21,13 @@ static int run(struct cli *cli, int argc, char **argv)
 	if (status != CLI_OK)
 		return status;
 	json_object_set_new(result, "weftctl", json_string(WEFT_VERSION));
+	duration_text(get_number(result, "uptime"), up, sizeof(up));
 	if (cli->json)
 		print_json(result);
 	else
-		printf("weftctl %s\nweftd %s, API %d, process %d, up %llu s\n", WEFT_VERSION,
+		printf("weftctl %s\nweftd %s, API %d, process %d, up %s\n", WEFT_VERSION,
 			get_text(result, "version"), (int)get_number(result, "api"),
-			(int)get_number(result, "pid"),
-			(unsigned long long)get_number(result, "uptime"));
+			(int)get_number(result, "pid"), up);
 	json_decref(result);
 	return CLI_OK;
 }

@@ -50,6 +50,20 @@ const char *short_number(double v, char buf[SHORT_NUMBER])
 	return buf;
 }
 
+void duration_text(uint64_t s, char *buf, size_t size)
+{
+	const unsigned long long min = s / 60, h = min / 60, d = h / 24;
+
+	if (d)
+		snprintf(buf, size, "%llu d %llu h", d, h % 24);
+	else if (h)
+		snprintf(buf, size, "%llu h %llu min", h, min % 60);
+	else if (min)
+		snprintf(buf, size, "%llu min %llu s", min, (unsigned long long)s % 60);
+	else
+		snprintf(buf, size, "%llu s", (unsigned long long)s);
+}
+
 unsigned terminal_width(void)
 {
 	struct winsize ws;

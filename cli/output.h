@@ -22,6 +22,8 @@ void print_json(const json_t *json);
 // "950", "12.3k", "4.56M": at most five characters.
 #define SHORT_NUMBER 16
 const char *short_number(double v, char buf[SHORT_NUMBER]);
+// "94 s", "2 h 5 min", "12 d 3 h": the two largest units.
+void duration_text(uint64_t s, char *buf, size_t size);
 // Columns of the terminal; 80 if there is none.
 unsigned terminal_width(void);
 

@@ -258,6 +258,10 @@ int config_load(const char *path, struct config **out, struct config_error *err)
 		rc = error_set(&err->error, -errno, "", "cannot read it: %s", strerror(errno));
 		goto out;
 	}
+	if (S_ISDIR(st.st_mode)) {
+		rc = error_set(&err->error, -EISDIR, "", "it is a directory, not a file");
+		goto out;
+	}
 	if (!S_ISREG(st.st_mode) || st.st_size > CONFIG_TEXT_MAX) {
 		rc = error_set(&err->error, -EINVAL, "", "a file of at most %d bytes is expected",
 			CONFIG_TEXT_MAX);

@@ -8,8 +8,8 @@
 // X(name, explanation, what to do about it)
 #define DROP_REASONS(X)                                                                           \
 	X(ring_full, "the receiver's ring had no free buffers",                                   \
-		"the receiver is slower than its senders: larger rings, more queues or rate "     \
-		"limits")                                                                         \
+		"is the receiver's interface up? then it is slower than its senders: larger "     \
+		"rings, more queues or rate limits")                                              \
 	X(no_buffer, "the port had no free transmit buffers",                                     \
 		"the device sends slower than it is fed: check its link and queue count")         \
 	X(malformed, "a descriptor chain or header broke the rules",                              \

@@ -84,6 +84,7 @@ read -r captured _ _ lost _ <"$T/slow"
 (($(ctl -j stats show b | jq '.[0].tx_frames') - before >= captured + lost - 5)) || fail "more counted than there were: $(<"$T/slow")"
 [[ $(frames "$T/slow.pcap") == "$captured" ]] || fail "the file has not the $captured frames"
 check '.[0].dropped == 0' stats show b
+ctl port show b | finds -E 'sent +[0-9]+ frames, [0-9]+ bytes \([0-9.]+M\), ' || fail "megabytes that nobody can read: $(ctl port show b)"
 
 info "so does one that is replaced: what is captured of it then is another capture"
 spawn "$T/ping.log" ip netns exec "$(ns a)" ping -n -q -i 0.02 10.99.0.2

@@ -35,6 +35,13 @@ info "version"
 says 'weftctl [0-9.]+.*weftd [0-9.]+, API 1' version
 check '.version and .weftctl and .api == 1 and .pid > 0' version
 
+info "what could not be printed is a failure, and said"
+got=0
+ctl config show 2>"$T/full" >/dev/full || got=$?
+[[ $got == 1 ]] || fail "status $got"
+grep -q 'standard output: No space left on device' "$T/full" || fail "said: $(<"$T/full")"
+{ "$WEFTD" -c "$T" --check 2>&1 || true; } | finds 'it is a directory' || fail "a directory as configuration"
+
 info "port show: a port that cannot be opened is listed with the reason, the others work"
 says 'PORT +TYPE +STATE' port show
 says 'gone +af-xdp +failed.*nosuch0' port

@@ -49,6 +49,22 @@ static const uint8_t tcp[] = {0x52, 0x54, 0, 0, 0, 2, 0x52, 0x54, 0, 0, 0, 1, 0x
 	0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0xc0, 0, 0, 80, 0, 0, 0,
 	0, 0, 0, 0, 0, 0x50, 0x12, 0, 0, 0, 0, 0, 0};
 
+static void durations_have_two_units(void **state)
+{
+	static const struct {
+		uint64_t s;
+		const char *text;
+	} cases[] = {{0, "0 s"}, {59, "59 s"}, {60, "1 min 0 s"}, {3599, "59 min 59 s"},
+		{7500, "2 h 5 min"}, {86399, "23 h 59 min"}, {86400, "1 d 0 h"},
+		{1047600, "12 d 3 h"}};
+	char text[40];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		duration_text(cases[i].s, text, sizeof(text));
+		assert_string_equal(text, cases[i].text);
+	}
+}
+
 static void frames_are_described(void **state)
 {
 	char text[300];
@@ -237,6 +253,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_are_short),
 		cmocka_unit_test(base64_is_decoded_or_refused),
+		cmocka_unit_test(durations_have_two_units),
 		cmocka_unit_test(frames_are_described),
 		cmocka_unit_test(broken_frames_do_no_harm),
 		cmocka_unit_test(top_shows_rates_between_looks),
