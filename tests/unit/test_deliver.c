@@ -415,6 +415,41 @@ static void flows_stay_on_their_queue(void **state)
 	assert_int_equal(used, 0xf);
 }
 
+// A flow's large segments, cut here, take the queue of its small ones, or they would overtake each other.
+static void parts_stay_on_the_queue_of_their_flow(void **state)
+{
+	struct rig *r = *state;
+	static struct craft c;
+	uint32_t used = 0;
+
+	learn_crafted(r);
+	fake_set_queues(r->port[2], 4);
+	fake_set_offloads(r->port[2], 0);
+	for (uint16_t flow = 0; flow < 16; flow++) {
+		for (unsigned i = 0; i < 3; i++) {
+			const bool large = i == 1;
+
+			memset(&c, 0, sizeof(c));
+			craft_eth(&c, 1, 2);
+			craft_ipv4(&c, 1, 2, 0);
+			craft_tcp(&c, 1000 + flow, 80, 0x10, 0);
+			craft_payload(&c, large ? 4000 : 100 + i, flow);
+			craft_finish(&c, true);
+			struct virtio_net_hdr claim = craft_claim(
+				&c, large ? VIRTIO_NET_HDR_GSO_TCPV4 : 0, large ? 1000 : 0);
+			fake_send_offload(r->port[1], 0, c.b, c.len, &claim);
+		}
+		rig_pass(r);
+		assert_int_equal(fake_n_received(r->port[2]), 6);
+		const uint16_t q = fake_received(r->port[2], 0).q;
+		for (uint32_t i = 1; i < 6; i++)
+			assert_int_equal(fake_received(r->port[2], i).q, q);
+		used |= 1u << q;
+		fake_forget(r->port[2]);
+	}
+	assert_int_equal(used, 0xf);
+}
+
 static void each_touched_queue_is_told_once_a_pass(void **state)
 {
 	struct rig *r = *state;
@@ -513,6 +548,7 @@ int main(void)
 		TEST(captured_in_whole_bursts_too),
 		TEST(a_flooded_segment_serves_all_kinds),
 		TEST(flows_stay_on_their_queue),
+		TEST(parts_stay_on_the_queue_of_their_flow),
 		TEST(each_touched_queue_is_told_once_a_pass),
 		TEST(captured_as_sent_and_as_delivered),
 	};
