@@ -66,6 +66,19 @@ no_drops() {
 	done
 }
 
+# guest_tally NAME: how many more frames the switch says it gave the guest than the guest has received, and
+# how many more it took from the guest than that has sent. While nothing is under way neither changes,
+# unless a frame was lost or doubled between the two; a driver that starts anew counts anew.
+guest_tally() {
+	local given taken received sent
+	read -r received sent < <(vm_exec "$1" 'cd /sys/class/net/eth0/statistics; echo $(cat rx_packets tx_packets)')
+	read -r given taken < <(ctl -j stats show | jq -r "map(select(.port == \"$1\"))[0] | \"\(.tx_frames) \(.rx_frames)\"")
+	echo $((given - received)) $((taken - sent))
+}
+
+# tally_is NAME TALLY
+tally_is() { [[ $(guest_tally "$1") == "$2" ]]; }
+
 # ping_run NAME ADDRESS COUNT: starts a ping of about 100 a second in the guest that goes on while the
 # test does something; ping_outage waits for its end. Each line is noted with the guest's time.
 ping_run() {
@@ -97,4 +110,9 @@ guest_pktgen() {
 			echo \"\$o\" >/proc/net/pktgen/eth0
 		done
 		(echo start >/proc/net/pktgen/pgctrl) >/dev/null 2>&1 &" >/dev/null
+}
+
+# guest_pktgen_stop NAME: ends that; prints how many it sent.
+guest_pktgen_stop() {
+	vm_exec "$1" "echo stop >/proc/net/pktgen/pgctrl; sleep 0.3; sed -n 's/.*pkts-sofar: \([0-9]*\).*/\1/p' /proc/net/pktgen/eth0"
 }

@@ -23,6 +23,11 @@ guest_serves vm2
 regions() { ctl -j port show vm1 | jq '.[0].details.memory | length'; }
 
 before=$(regions)
+wait_until 10 vm_ping vm1 10.0.0.2 1000 3
+sleep 0.3
+TALLY=$(guest_tally vm1)
+# Numbered packets into it, TCP out of it.
+guest_pktgen vm2 10.0.0.1 52:54:00:00:00:01 500
 vm_exec vm1 '(iperf3 -J -c 10.0.0.2 -t 10 >/run/iperf.json 2>&1; echo over >/run/over) >/dev/null 2>&1 &' >/dev/null
 for n in 1 2 3; do
 	vm_qmp vm1 object-add "{\"qom-type\": \"memory-backend-memfd\", \"id\": \"m$n\", \"size\": 134217728, \"share\": true}" >/dev/null
@@ -37,6 +42,10 @@ wait_until 40 vm_exec vm1 'test -e /run/over'
 vm_exec vm1 'cat /run/iperf.json' >"$T/iperf.json"
 [[ $(iperf_result '.error // ""') == '' ]] || fail "iperf3: $(iperf_result .error)"
 (($(iperf_result .end.sum_received.bytes) > 1000000)) || fail "hardly anything got through"
+# Whatever the switch gave the guest while its memory grew the guest has, once, and the other way round.
+info "$(guest_pktgen_stop vm2) packets of pktgen's, $(ctl -j stats show | jq -c '.[] | select(.port == "vm1") | {rx_frames, tx_frames, drops}')"
+until_true 10 tally_is vm1 "$TALLY" ||
+	fail "frames were lost or doubled between switch and guest: $(guest_tally vm1), before $TALLY"
 
 # Fill the old memory, so that socket buffers lie in the new.
 vm_exec vm1 'mount -o remount,size=500m /tmp; dd if=/dev/zero of=/tmp/fill bs=1M count=300 2>/dev/null; true' 60
