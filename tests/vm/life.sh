@@ -27,22 +27,67 @@ vm_ping vm1 10.0.0.2 || fail "no ping at the start"
 # talks: there and back.
 talks() { vm_ping vm1 10.0.0.2 1000 3 && vm_ping vm2 10.0.0.1 1000 3; }
 
-for _ in 1 2 3; do
+# ended PORT: how many frames for it found an end: in its guest, or counted as dropped.
+ended() { ctl -j stats show | jq "map(select(.port == \"$1\"))[0] | .tx_frames + (.drops | add)"; }
+
+# A learnt address is forgotten when the link has been down for a second, and frames for it then go to all.
+ctl fdb add 52:54:00:00:00:01 port vm1 >/dev/null
+
+# under_load COMMAND...: numbered packets come for vm1 meanwhile, and its link goes down and up. None goes
+# astray: each is given to the guest or counted as dropped.
+under_load() {
+	local before down sent
+	before=$(ended vm1) down=$(drops vm1 port_down)
+	guest_pktgen vm2 10.0.0.1 52:54:00:00:00:01 500
+	"$@"
+	sent=$(guest_pktgen_stop vm2)
+	((sent > 100)) || fail "$*: no load: $sent packets"
+	(($(ended vm1) - before >= sent)) || fail "$*: of $sent packets only $(($(ended vm1) - before)) found an end"
+	(($(drops vm1 port_down) > down)) || fail "$*: nothing was dropped for the link, which was down"
+	info "$*: of $sent packets $(($(drops vm1 port_down) - down)) met a link that was down"
+}
+
+# is_exact GUEST FROM: of a second of packets for it none is lost or doubled, now that it is back.
+is_exact() {
+	local tally before sent
+	tally=$(guest_tally "$1")
+	sleep 0.3
+	tally_is "$1" "$tally" || return 1 # something of its start is under way yet
+	before=$(ended "$1")
+	guest_pktgen "$2" "10.0.0.${1#vm}" "52:54:00:00:00:0${1#vm}" 500
+	sleep 1
+	sent=$(guest_pktgen_stop "$2")
+	((sent > 100 && $(ended "$1") - before >= sent)) && until_true 5 tally_is "$1" "$tally"
+}
+
+rebind() {
 	vm_exec vm1 'd=/sys/bus/virtio/drivers/virtio_net; v=$(ls -d $d/virtio*); v=${v##*/}
 		echo $v >$d/unbind && sleep 0.2 && echo $v >$d/bind && sleep 0.3'
 	guest_up vm1 1
 	wait_until 10 talks
-done
-info "driver unbound and bound"
+}
+for _ in 1 2 3; do under_load rebind; done
+wait_until 20 is_exact vm1 vm2
 
 # Its devices are suspended and resumed, the processor is not: that needs firmware. The serial line
 # we speak over does not survive it, so the other guest looks; the reboot below repairs it.
-vm_exec vm1 'echo 1 >/sys/module/suspend/parameters/pm_test_delay && echo devices >/sys/power/pm_test
-	(sleep 0.2; echo mem >/sys/power/state) >/dev/null 2>&1 &'
-eventually '.[0].state == "down"' port show vm1
-DEADLINE=40 eventually '.[0].state == "up"' port show vm1
-wait_until 20 vm_ping vm2 10.0.0.1 1000 3
-info "devices suspended and resumed"
+has_come_up() { (($(grep -c ' vm1: link up' "$T/weftd.log") >= $1)); }
+
+suspend() {
+	local ups
+	ups=$(grep -c ' vm1: link up' "$T/weftd.log")
+	vm_exec vm1 'echo 1 >/sys/module/suspend/parameters/pm_test_delay && echo devices >/sys/power/pm_test
+		dmesg -n 8; (sleep 0.2; echo mem >/sys/power/state) >/dev/null 2>&1 &'
+	wait_until 40 has_come_up $((ups + 1))
+	wait_until 20 vm_ping vm2 10.0.0.1 1000 3
+	grep -q 'suspend debug: Waiting' "$T/vm1.console" ||
+		info "some device of vm1 refused, so that all came back at once: $(tail -n 20 "$T/vm1.console")"
+}
+under_load suspend
+wait_until 20 vm_ping vm2 10.0.0.1 1000 20
+
+# other GUEST: the other of the two.
+other() { [[ $1 == vm1 ]] && echo vm2 || echo vm1; }
 
 for guest in vm1 vm2; do
 	vm_qmp $guest system_reset >/dev/null
@@ -50,6 +95,7 @@ for guest in vm1 vm2; do
 	vm_wait $guest
 	guest_up $guest "${guest#vm}"
 	wait_until 10 talks
+	wait_until 20 is_exact $guest "$(other $guest)"
 	info "$guest rebooted"
 done
 
@@ -64,6 +110,7 @@ for guest in vm1 vm2; do
 	vm_wait $guest
 	guest_up $guest "${guest#vm}"
 	wait_until 10 talks
+	wait_until 20 is_exact $guest "$(other $guest)"
 	info "VMM of $guest killed and started anew"
 done
 
