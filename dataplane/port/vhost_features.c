@@ -5,10 +5,7 @@
 
 #include "dataplane/port/port.h"
 
-#include <errno.h>
 #include <stddef.h>
-#include <string.h>
-#include <strings.h>
 
 static const struct feature {
 	unsigned bit;
@@ -69,21 +66,6 @@ const char *vhost_feature_name(unsigned bit)
 		if (features[i].bit == bit)
 			return features[i].name;
 	return NULL;
-}
-
-int vhost_feature_find(const char *name)
-{
-	static const char *const prefixes[] = {"VIRTIO_NET_F_", "VIRTIO_F_", "VIRTIO_RING_F_", ""};
-
-	for (size_t p = 0; p < 4; p++) {
-		size_t len = strlen(prefixes[p]);
-		if (strncasecmp(name, prefixes[p], len))
-			continue;
-		for (size_t i = 0; i < N_FEATURES; i++)
-			if (!strcasecmp(name + len, features[i].name))
-				return (int)features[i].bit;
-	}
-	return -ENOENT;
 }
 
 uint32_t vhost_features_offloads(uint64_t have)

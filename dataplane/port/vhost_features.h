@@ -29,8 +29,6 @@ extern const uint64_t vhost_features_own;
 
 // Name of a bit as the specification spells it without its prefix ("MRG_RXBUF"), NULL if unknown.
 const char *vhost_feature_name(unsigned bit);
-// The bit of a name (any case, with or without "VIRTIO_NET_F_"), -ENOENT if unknown.
-int vhost_feature_find(const char *name);
 // Every known bit, ascending, ended by -1.
 extern const int vhost_feature_bits[];
 
