@@ -124,7 +124,7 @@ int vhost_msg_check_mem(
 	const struct vhost_msg_region *r = msg->mem.regions;
 	uint32_t n = msg->mem.n;
 
-	if (msg->size < 8 || n > VU_MSG_REGIONS || msg->size < 8 + n * sizeof(*r))
+	if (n > VU_MSG_REGIONS || msg->size < 8 + n * sizeof(*r))
 		return error_set(err, -EINVAL, "socket",
 			"a memory table of %u regions in %u bytes: at most %u are possible", n,
 			msg->size, VU_MSG_REGIONS);
