@@ -149,6 +149,10 @@ static const struct odd {
 	{"not even a header", {A, 11, 0, 0}, {0}, DROP_too_short},
 	{"nothing", {A, 0, 0, 0}, {0}, DROP_too_short},
 	{"the longest", {B, 12 + FRAME_LEN_MAX, 0, 0}, {0}, LENT, B + 12, FRAME_LEN_MAX},
+	{"the longest, header apart", {B, 12, NEXT, 40}, {B + 12, FRAME_LEN_MAX, 0, 0}, LENT,
+		B + 12, FRAME_LEN_MAX},
+	{"one byte more, header apart", {B, 12, NEXT, 40}, {B + 12, FRAME_LEN_MAX + 1, 0, 0},
+		DROP_too_long},
 	{"one byte more", {B, 12 + FRAME_LEN_MAX + 1, 0, 0}, {0}, DROP_too_long},
 	{"as long as can be said", {B, UINT32_MAX, 0, 0}, {0}, DROP_bad_address},
 	{"up to the end of memory", {END - 112, 112, 0, 0}, {0}, LENT, END - 100, 100},
@@ -471,6 +475,79 @@ static void test_delivery_is_exact(void **state)
 		}
 }
 
+// Short frames whose head does not hold all, and longer ones whose head does: pulled, or cut.
+static void test_heads_of_any_length(void **state)
+{
+	static const struct {
+		uint32_t len, head;
+	} rows[] = {{60, 14}, {64, 63}, {64, 40}, {65, 65}, {128, 128}, {150, 100}, {192, 192}};
+	for (unsigned s = 0; sets[s]; s++)
+		for (unsigned k = 0; k < N(rows); k++) {
+			bed_open(sets[s], MODERN, RING, 0, false);
+			memset(bed.a, 0xee, B - A);
+			make_frames(60, 0, 0); // the first is as others are
+			for (unsigned i = 1; i < CHAINS; i++) {
+				struct frame *f = &frames[i];
+				for (uint32_t b = 0; b < rows[k].len; b++)
+					bytes[i][b] = (uint8_t)(i + b * 5);
+				f->len = rows[k].len;
+				f->head_len = (uint16_t)rows[k].head;
+				memcpy(frame_head(f), bytes[i], rows[k].head);
+				f->seg = (struct frame_seg){
+					bytes[i] + rows[k].head, rows[k].len - rows[k].head};
+				f->n_segs = f->seg.len > 0;
+			}
+			for (unsigned i = 0; i < CHAINS; i++)
+				offer((uint16_t)i,
+					(struct vring_desc){A + 100 + i * SLOT, 1000, WRITE, 0});
+			assert_int_equal(
+				bed.ops->deliver(&bed.r, frames, list, CHAINS, &bed.st), CHAINS);
+			for (unsigned i = 0; i < CHAINS; i++)
+				expect_delivered(A + 100 + i * SLOT, plain, 12, i);
+			bed_close();
+		}
+}
+
+#define USED_GPA UINT64_C(0x4000) // of the used ring, for the log
+
+// The pages that are logged, as bits; the log begins anew.
+static uint64_t logged(uint8_t *log)
+{
+	uint64_t bits;
+	memcpy(&bits, log, 8);
+	memset(log, 0, 8);
+	return bits;
+}
+
+// Each element, the index, and what it is delivered to have their own pages in the log.
+static void test_the_log_has_each_page_written(void **state)
+{
+	static uint8_t log[1024];
+	const uint64_t first = UINT64_C(1) << USED_GPA / 4096, second = first << 1;
+	for (unsigned s = 0; sets[s]; s++) {
+		bed_open(sets[s], MODERN, 1024, 600, false); // its element is in the second page
+		bed.r.log = (struct dirty_log){log, sizeof(log)};
+		bed.r.log_used = USED_GPA;
+		memset(log, 0, sizeof(log));
+		offer(0, (struct vring_desc){A, 112, 0, 0});
+		assert_int_equal(bed.ops->lend(&bed.r, &burst, &bed.st), 1);
+		assert_true(logged(log) == 0);
+		vhost_ring_give_back(&bed.r);
+		assert_true(logged(log) == (first | second));
+		make_frames(60, 0, 0);
+		offer(1, (struct vring_desc){A + 4096 * 4 - 20, 112, WRITE, 0}); // over two pages
+		assert_int_equal(bed.ops->deliver(&bed.r, frames, list, 1, &bed.st), 1);
+		assert_true(logged(log) == (first | second));
+		for (unsigned page = 0; page < 32; page++)
+			assert_int_equal(log[(A / 4096 + page) / 8] >> (A / 4096 + page) % 8 & 1,
+				page == 3 || page == 4);
+		// The index of events lies behind the elements.
+		vhost_ring_arm(&bed.r);
+		assert_true(logged(log) == (first | first << 2));
+		bed_close();
+	}
+}
+
 // What is left to do is said in the header, and nothing of an older one stays.
 static void test_headers(void **state)
 {
@@ -682,7 +759,9 @@ int main(void)
 		cmocka_unit_test(test_a_disabled_ring_takes_and_drops),
 		cmocka_unit_test(test_claims),
 		cmocka_unit_test(test_delivery_is_exact),
+		cmocka_unit_test(test_heads_of_any_length),
 		cmocka_unit_test(test_headers),
+		cmocka_unit_test(test_the_log_has_each_page_written),
 		cmocka_unit_test(test_an_odd_target_among_others),
 		cmocka_unit_test(test_an_impossible_head_among_targets),
 		cmocka_unit_test(test_fewer_targets_than_frames),
