@@ -149,9 +149,10 @@ static void payloads_of_the_wrong_size(void **state)
 {
 	static const uint32_t requests[] = {VHOST_SET_FEATURES, VHOST_SET_VRING_NUM,
 		VHOST_SET_VRING_ADDR, VHOST_SET_VRING_BASE, VHOST_SET_VRING_KICK,
-		VHOST_SET_VRING_CALL, VHOST_SET_VRING_ENABLE, VHOST_SET_LOG_BASE,
-		VHOST_NET_SET_MTU};
+		VHOST_SET_VRING_CALL, VHOST_SET_VRING_ENABLE, VHOST_SET_LOG_BASE, VHOST_NET_SET_MTU,
+		VHOST_SEND_RARP};
 	uint64_t payload[8] = {0};
+	unsigned announced = port->announced;
 
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
 		struct front_guest g;
@@ -162,6 +163,7 @@ static void payloads_of_the_wrong_size(void **state)
 		assert_non_null(strstr(port->log, "wrong size"));
 		front_guest_fini(&g);
 	}
+	assert_int_equal(port->announced, announced);
 	still_works();
 }
 
@@ -263,6 +265,27 @@ static void ring_sizes_and_addresses(void **state)
 		assert_true(echo_drops(port, DROP_malformed) == 0);
 		front_guest_fini(&g);
 	}
+	still_works();
+}
+
+// An MTU that no frame has is not taken over.
+static void mtus_that_cannot_be(void **state)
+{
+	static const struct {
+		uint64_t mtu;
+		uint32_t now;
+	} rows[] = {{1400, 1400}, {67, 1400}, {0, 1400}, {68, 68}, {65535, 65535}, {65536, 65535},
+		{UINT64_C(1) << 32 | 1500, 65535}, {UINT64_MAX, 65535}, {1500, 1500}};
+	struct front_guest g;
+	uint64_t features;
+
+	meet(&g, (struct front_guest_config){0});
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		(void)vhost_front_net_set_mtu(&g.front, rows[i].mtu);
+		assert_int_equal(vhost_front_get_features(&g.front, &features), 0); // settled
+		assert_int_equal(port_load(&port->port->mtu), rows[i].now);
+	}
+	front_guest_fini(&g);
 	still_works();
 }
 
@@ -632,6 +655,22 @@ static void logs_that_cannot_be(void **state)
 			0);
 		front_guest_fini(&g);
 	}
+	// Before there is memory, and with one file too many.
+	for (unsigned early = 0; early < 2; early++) {
+		const uint64_t payload[2] = {MIB, 0};
+		const int two[2] = {good, good};
+		struct front_guest g;
+
+		meet(&g, (struct front_guest_config){0});
+		if (!early)
+			assert_int_equal(front_guest_share_memory(&g), 0);
+		assert_int_not_equal(vhost_front_call(&g.front, VHOST_SET_LOG_BASE, payload,
+					     sizeof(payload), two, early ? 1 : 2),
+			0);
+		assert_non_null(strstr(
+			port->log, early ? "before the memory table" : "with one descriptor"));
+		front_guest_fini(&g);
+	}
 	close(good);
 	close(small);
 	close(other);
@@ -717,6 +756,7 @@ int main(void)
 		PORT_TEST(queues_that_the_port_has_not),
 		PORT_TEST(requests_never_offered),
 		PORT_TEST(ring_sizes_and_addresses),
+		PORT_TEST(mtus_that_cannot_be),
 		PORT_TEST(half_a_message),
 		PORT_TEST(second_connection),
 		PORT_TEST(chains_that_cannot_be),
