@@ -157,6 +157,19 @@ static void dhcp_from_nowhere(void **state)
 		craft_finish(&c, false);
 		assert_int_equal(fate(&strict, c.b, c.len), cases[i].fate);
 	}
+	// The same ports of an address that is not nothing, and by another protocol.
+	craft_eth(&c, 1, 9);
+	craft_ipv4(&c, 2, 9, 0);
+	craft_udp(&c, 68, 67);
+	craft_payload(&c, 300, 0);
+	craft_finish(&c, false);
+	assert_int_equal(fate(&strict, c.b, c.len), SPOOFED);
+	craft_eth(&c, 1, 9);
+	craft_ipv4(&c, 1, 9, 0);
+	memset(c.b + c.l3 + 12, 0, 4);
+	craft_tcp(&c, 68, 67, 0, 0);
+	craft_finish(&c, false);
+	assert_int_equal(fate(&strict, c.b, c.len), SPOOFED);
 	// A fragment could hide anything behind the same first bytes.
 	craft_eth(&c, 1, 9);
 	craft_ipv4(&c, 1, 9, 0);
@@ -189,9 +202,13 @@ static void ipv6_sources(void **state)
 		bool icmp;
 		unsigned fate;
 	} cases[] = {
-		{NULL, false, PASSES}, {ll, false, PASSES}, // what its own MAC makes
-		{other_ll, false, SPOOFED}, {other, false, SPOOFED}, {none, false, SPOOFED},
+		{NULL, false, PASSES},
+		{ll, false, PASSES}, // what its own MAC makes
+		{other_ll, false, SPOOFED},
+		{other, false, SPOOFED},
+		{none, false, SPOOFED},
 		{none, true, PASSES}, // asks whether its address is free, or joins a group
+		{other, true, SPOOFED},
 	};
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		ipv6_from(&c, cases[i].src);
@@ -204,6 +221,17 @@ static void ipv6_sources(void **state)
 		craft_finish(&c, false);
 		assert_int_equal(fate(&strict, c.b, c.len), cases[i].fate);
 	}
+	// A fragment from nowhere could be anything.
+	ipv6_from(&c, none);
+	craft_fragment(&c, 0, true);
+	craft_icmpv6(&c, 143, (uint8_t[24]){0}, 24);
+	craft_finish(&c, false);
+	assert_int_equal(fate(&strict, c.b, c.len), SPOOFED);
+	// A message of neighbour discovery that claims nothing but its source.
+	ipv6_from(&c, NULL);
+	craft_icmpv6(&c, 133, (uint8_t[4]){0}, 4);
+	craft_finish(&c, false);
+	assert_int_equal(fate(&strict, c.b, c.len), PASSES);
 }
 
 // A neighbour advertisement for `target`, with a target link-layer address if `mac`.
@@ -228,6 +256,7 @@ static void neighbour_advertisements(void **state)
 	assert_int_equal(advertise(1, 2, NULL), SPOOFED); // fd00::1 is at station 2
 	assert_int_equal(advertise(1, 1, other), SPOOFED);
 	assert_int_equal(advertise(2, 0, none), SPOOFED);
+	assert_int_equal(advertise(1, 0, none), PASSES);
 }
 
 static void whatever_else(void **state)
@@ -396,6 +425,33 @@ static void floods(void **state)
 
 // --- Configuration ---
 
+static void configurations_have_limits(void **state)
+{
+	struct policy_config c = {.n_macs = POLICY_ADDRS_MAX, .n_ips = POLICY_ADDRS_MAX};
+	struct error err = {0};
+
+	for (unsigned i = 0; i < POLICY_ADDRS_MAX; i++) {
+		c.macs[i][0] = 2;
+		c.ips[i].family = 4;
+	}
+	assert_int_equal(policy_check(&c, &err), 0);
+	c.n_ips++;
+	assert_int_equal(policy_check(&c, &err), -EINVAL);
+	assert_string_equal(err.key, "policy.ips");
+	assert_non_null(strstr(err.text, "at most"));
+	c.n_macs++;
+	assert_int_equal(policy_check(&c, &err), -EINVAL);
+	assert_string_equal(err.key, "policy.macs");
+	assert_non_null(strstr(err.text, "at most"));
+	// Any one of these is a policy, and none is none.
+	assert_false(policy_is_any(&(struct policy_config){0}));
+	assert_true(policy_is_any(&(struct policy_config){.n_macs = 1}));
+	assert_true(policy_is_any(&(struct policy_config){.n_ips = 1}));
+	assert_true(policy_is_any(&(struct policy_config){.rate_bps = 1}));
+	assert_true(policy_is_any(&(struct policy_config){.rate_pps = 1}));
+	assert_true(policy_is_any(&(struct policy_config){.storm_pps = 1}));
+}
+
 static void configurations(void **state)
 {
 	const struct {
@@ -440,6 +496,7 @@ int main(void)
 		cmocka_unit_test(the_fastest_rates_do_not_overflow),
 		cmocka_unit_test(floods),
 		cmocka_unit_test(a_segment_costs_its_frames),
+		cmocka_unit_test(configurations_have_limits),
 		cmocka_unit_test(configurations),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

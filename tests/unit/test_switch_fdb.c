@@ -35,6 +35,9 @@ static void addresses_are_shown_set_and_flushed(void **state)
 	assert_int_equal(switch_fdb_add(sw, nine, 2, "a", &err), -EINVAL);
 	assert_string_equal(err.key, "vlan");
 	assert_int_equal(switch_fdb_add(sw, nine, 0, "a", &err), -EINVAL);
+	assert_non_null(strstr(err.text, "is not a VLAN"));
+	assert_int_equal(switch_fdb_add(sw, nine, 4095, "a", &err), -EINVAL);
+	assert_non_null(strstr(err.text, "is not a VLAN"));
 	assert_int_equal(switch_fdb_add(sw, group, 1, "a", &err), -EINVAL);
 	assert_string_equal(err.key, "mac");
 	assert_int_equal(switch_fdb_add(sw, nine, 1, "no", &err), -ENOENT);
@@ -58,6 +61,8 @@ static void silent_addresses_age(void **state)
 	struct error err;
 
 	assert_int_equal(switch_set_age(sw, 0), -EINVAL);
+	assert_int_equal(switch_set_age(sw, 1000001), -EINVAL);
+	assert_int_equal(switch_set_age(sw, 1000000), 0);
 	send(a, 1, 2);
 	assert_true(fake_wait(b, 1));
 	assert_int_equal(switch_fdb_add(sw, nine, 1, "a", &err), 0);
