@@ -3,6 +3,7 @@
 #include "control/config.h"
 #include "control/daemon.h"
 #include "control/eal.h"
+#include "control/host_check.h"
 #include "control/log.h"
 #include "control/loop.h"
 #include "control/privileges.h"
@@ -26,7 +27,8 @@ static const char usage[] =
 	"  -c, --config FILE    configuration; default /etc/weft/weft.yaml\n"
 	"  -s, --socket SOCKET  socket for weftctl; default: api.socket of the file,\n"
 	"                       or /run/weft/weftd.sock\n"
-	"      --check          check the configuration, open nothing, and end\n"
+	"      --check          check the configuration, open nothing, and end;\n"
+	"                       says what this host lacks for it\n"
 	"      --foreground     stay in the foreground (weftd always does)\n"
 	"  -V, --version        print the version\n"
 	"  -h, --help           print this\n"
@@ -92,6 +94,11 @@ static void log_libevent(int severity, const char *text)
 		: severity == EVENT_LOG_WARN ? LOG_WARNING
 					     : LOG_DEBUG,
 		"libevent", "%s", text);
+}
+
+static void lacks(void *ctx, const char *text)
+{
+	fprintf(stderr, "weftd: %s\n", text);
 }
 
 static int complain(const char *text)
@@ -189,7 +196,9 @@ int main(int argc, char **argv)
 	}
 	log_set_level(config->log_level);
 	if (o.check) {
-		printf("%s: good: %u ports\n", o.config, config->n_ports);
+		const unsigned n = host_check(config, lacks, NULL);
+		printf("%s: good: %u ports%s\n", o.config, config->n_ports,
+			n ? "; this host lacks something for it" : "");
 	} else {
 		if (!realpath(o.config, path))
 			snprintf(path, sizeof(path), "%s", o.config);

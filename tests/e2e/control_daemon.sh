@@ -28,7 +28,31 @@ weftd_refuses 'core 1000 is not there'
 config <<<'metrics: {listen: 192.0.2.1:9469}'
 weftd_refuses 'metrics.listen: cannot listen on 192.0.2.1:9469'
 good
-"$WEFTD" -c "$T/weft.yaml" --check | finds 'good: 2 ports' || fail "--check of a good file"
+"$WEFTD" -c "$T/weft.yaml" --check 2>"$T/lacks" | finds 'good: 2 ports$' || fail "--check of a good file: $(<"$T/lacks")"
+
+info "--check says what this host lacks for a good file, and to whom"
+config <<YAML
+workers: [{core: 0}]
+ports:
+  - {name: vm1, type: vhost-user, socket: @T@/nosuch/vm1.sock}
+  - {name: vm2, type: vhost-user, socket: @T@/weft.yaml/vm2.sock}
+  - {name: vm3, type: vhost-user, socket: /etc/vm3.sock}
+  - {name: nic, type: af-xdp, device: nosuch0}
+  - {name: host, type: tap, device: w$$}
+YAML
+"$WEFTD" -c "$T/weft.yaml" --check 2>"$T/lacks" | finds 'good: 5 ports; this host lacks' || fail "--check refuses it"
+for what in 'port vm1: .*/nosuch: No such file' 'port vm2: .*weft.yaml is no directory' 'port nic: there is no device nosuch0'; do
+	grep -q "$what" "$T/lacks" || fail "not said: $what, but $(<"$T/lacks")"
+done
+[[ $(grep -c . "$T/lacks") == 3 ]] || fail "said: $(<"$T/lacks")"
+[[ ! -e /etc/vm3.sock && ! -e /sys/class/net/w$$ ]] || fail "--check made something"
+# Where nobody can read both, wherever the tree is.
+cp "$T/weft.yaml" "$T/readable.yaml" && cp "$WEFTD" "$T/weftd" && chmod 755 "$T" "$T/weftd" && chmod 644 "$T/readable.yaml"
+capsh --user=nobody -- -c "'$T/weftd' -c '$T/readable.yaml' --check" 2>"$T/lacks" >/dev/null || fail "--check as nobody: $(<"$T/lacks")"
+for what in 'af-xdp ports: they take CAP_NET_ADMIN' 'tap ports: they take CAP_NET_ADMIN' 'port vm3: this user may not make its socket in /etc'; do
+	grep -q "$what" "$T/lacks" || fail "not said to nobody: $what, but $(<"$T/lacks")"
+done
+good
 [[ ! -e $SOCKET && ! -e $T/vm1.sock ]] || fail "--check opened something"
 
 info "readiness and watchdog reach systemd"
