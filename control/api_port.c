@@ -15,8 +15,10 @@ static json_t *queues_json(const struct switch_port *p)
 	json_t *list = json_array();
 
 	for (uint32_t q = 0; q < p->n_rxq && q < PORT_QUEUES_MAX; q++)
-		json_array_append_new(list, json_pack("{s:I, s:I}", "queue", (json_int_t)q,
-						    "worker", (json_int_t)p->rxq_worker[q]));
+		if (p->rxq_live >> q & 1)
+			json_array_append_new(
+				list, json_pack("{s:I, s:I}", "queue", (json_int_t)q, "worker",
+					      (json_int_t)p->rxq_worker[q]));
 	return list;
 }
 

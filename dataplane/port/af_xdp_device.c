@@ -166,6 +166,10 @@ static int publish(struct af_xdp *ax, const struct netdev *dev, struct xdp_queue
 		__atomic_store_n(&ax->copy, copy, __ATOMIC_RELEASE);
 		port_watch(&ax->port, af_xdp_queues_max(ax), host_copy_fd(copy));
 	}
+	uint32_t live = (1u << dev->n_rx) - 1;
+	if (copy)
+		live |= 1u << af_xdp_queues_max(ax);
+	__atomic_store_n(&ax->port.rxq_live, live, __ATOMIC_RELAXED);
 	__atomic_store_n(
 		&ax->port.n_txq, dev->n_tx < dev->n_rx ? dev->n_tx : dev->n_rx, __ATOMIC_RELAXED);
 	__atomic_store_n(&ax->port.mtu, dev->mtu, __ATOMIC_RELAXED);
@@ -231,6 +235,7 @@ void af_xdp_take_down(struct af_xdp *ax, bool gone)
 	if (!ax->ready)
 		return;
 	af_xdp_program_detach(&ax->program, gone);
+	__atomic_store_n(&ax->port.rxq_live, 0, __ATOMIC_RELAXED);
 	for (unsigned q = 0; q < PORT_QUEUES_MAX; q++) {
 		queues[q] = ax->queue[q];
 		__atomic_store_n(&ax->queue[q], NULL, __ATOMIC_RELEASE);

@@ -46,6 +46,7 @@ int port_init(struct port *port, const struct port_ops *ops, const struct port_c
 	port->config = *config;
 	port->id = 0;
 	port->n_rxq = 0;
+	port->rxq_live = UINT32_MAX;
 	port->n_txq = 1;
 	port->offloads = 0;
 	port->link = PORT_LINK_DOWN;

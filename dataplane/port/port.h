@@ -144,6 +144,7 @@ struct port {
 
 	// Read by workers, written by control or the event thread with single atomic stores.
 	uint32_t n_rxq;    // receive queues that may have work; fixed from open to close
+	uint32_t rxq_live; // bit q: something is behind receive queue q now; for people
 	uint32_t n_txq;    // transmit queues in use now, >= 1; flows are spread over them
 	uint32_t offloads; // enum port_offload of the receiver behind this port
 	uint32_t link;     // enum port_link

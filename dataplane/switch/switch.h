@@ -116,6 +116,7 @@ struct switch_port {
 	const char *link_why; // why it is so, a sentence
 	uint32_t mtu;
 	uint32_t n_rxq;
+	uint32_t rxq_live; // bit q: something is behind queue q now
 	uint32_t rxq_worker[PORT_QUEUES_MAX];
 	struct port_stats stats; // summed
 };

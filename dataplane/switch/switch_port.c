@@ -282,6 +282,7 @@ static void port_show(struct sw_port *p, struct switch_port *out)
 	out->link_why = p->why_shown;
 	out->mtu = port_load(&p->port->mtu);
 	out->n_rxq = p->port->n_rxq;
+	out->rxq_live = port_load(&p->port->rxq_live);
 	for (uint32_t q = 0; q < out->n_rxq; q++)
 		out->rxq_worker[q] = sw_worker_number(p->sw, p->port->rxq[q].worker);
 	port_stats_sum(p->port, &out->stats);

@@ -131,12 +131,14 @@ static void test_queues_may_change(void **state)
 	struct port_rig *r = *state;
 	rig_open_ok(r, &wx0);
 	assert_int_equal(rig_number(r, "queues"), 2);
+	assert_int_equal(port_load(&r->port->rxq_live), 3);
 	assert_int_equal(r->port->n_rxq, 4); // as many as there can be
 	netns_run("ethtool -L wx0 rx 4 tx 4");
 	rig_wait_log(r, "receives on 4 queues now, 2 before");
 	rig_wait_log(r, "set up again");
 	rig_wait_link(r, PORT_LINK_UP);
 	assert_int_equal(rig_number(r, "queues"), 4);
+	assert_int_equal(port_load(&r->port->rxq_live), 15);
 	for (unsigned i = 0; i < 8; i++)
 		rig_exchange(r, 100 + i);
 	// Fewer the kernel itself refuses as long as there are sockets, and nothing is disturbed.
