@@ -112,6 +112,9 @@ struct port_ops {
 	// *st, and passed over. Returns how many entries of `list` were dealt with. Counts tx_*.
 	uint32_t (*tx)(struct port *port, unsigned q, const struct frame *f, const uint8_t *list,
 		uint32_t n, struct port_stats *st);
+	// W. tx of queue `q` will be called soon, with about n frames: fetches what that will write. A
+	// hint that decides nothing. Excludes tx. May be NULL.
+	void (*tx_fetch)(struct port *port, unsigned q, uint32_t n);
 	// W. Once per pass for each queue that was touched, after the worker's full fence: tells
 	// the other side if it wants to be told. `dirs` says by what: PORT_RX by rx_done, PORT_TX
 	// by tx. With several workers the owner of receive queue `q` calls with PORT_RX while

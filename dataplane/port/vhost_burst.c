@@ -459,9 +459,33 @@ static uint32_t deliver(struct vhost_ring *r, const struct frame *f, const uint8
 	return done;
 }
 
+// Starts fetching the first buffers of a delivery to come. What is read here of the ring is read again
+// when it counts: this only says what to fetch.
+static void fetch_targets(struct vhost_ring *r, uint32_t n)
+{
+	const uint32_t avail = vq_device_avail(&r->vq, WIDE);
+	struct view v = view_of(r);
+	uint16_t heads[WIDE];
+	uint8_t *to[WIDE];
+
+	n = n < avail ? n : avail;
+	if (avail == WIDE && wide_targets(&v, 0, v.hdr_len + FRAME_LEN_MIN, heads, to)) {
+		for (uint32_t i = 0; i < n; i++)
+			fetch_for_write(to[i], v.hdr_len);
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		const uint64_t addr = vq_desc_load(&v.desc[view_head(&v, i) & v.mask]).addr;
+
+		if (likely(view_hit(&v, addr, v.hdr_len)))
+			fetch_for_write(v.hva + (addr - v.gpa), v.hdr_len);
+	}
+}
+
 const struct vhost_burst_ops SYMBOL(vhost_burst_, BURST_ISA) = {
 	.isa = STRING(BURST_ISA),
 	.lend = lend,
 	.give_back = give_back,
 	.deliver = deliver,
+	.fetch = fetch_targets,
 };

@@ -114,6 +114,11 @@ uint32_t vhost_ring_deliver(struct vhost_ring *r, const struct frame *f, const u
 	return burst_ops->deliver(r, f, list, n, st);
 }
 
+void vhost_ring_fetch(struct vhost_ring *r, uint32_t n)
+{
+	burst_ops->fetch(r, n);
+}
+
 // --- Dirty log: every write to guest memory while a migration runs ---
 
 static void log_host(const struct vhost_ring *r, const void *p, uint64_t len)

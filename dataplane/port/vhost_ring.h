@@ -63,6 +63,9 @@ void vhost_ring_give_back(struct vhost_ring *r);
 // Copies frames into the guest's buffers and publishes them once. See port_ops.tx.
 uint32_t vhost_ring_deliver(struct vhost_ring *r, const struct frame *f, const uint8_t *list,
 	uint32_t n, struct port_stats *st);
+// Fetches the buffers that the next n frames will be copied to, as far as that pays. See
+// port_ops.tx_fetch.
+void vhost_ring_fetch(struct vhost_ring *r, uint32_t n);
 // Tells the guest, if it wants to know, of what was published since the last call. After vq_fence().
 void vhost_ring_notify(struct vhost_ring *r, struct port_stats *st);
 
@@ -95,6 +98,7 @@ struct vhost_burst_ops {
 	void (*give_back)(struct vhost_ring *r);
 	uint32_t (*deliver)(struct vhost_ring *r, const struct frame *f, const uint8_t *list,
 		uint32_t n, struct port_stats *st);
+	void (*fetch)(struct vhost_ring *r, uint32_t n);
 };
 extern const struct vhost_burst_ops vhost_burst_base, vhost_burst_avx2, vhost_burst_avx512;
 

@@ -29,7 +29,8 @@ static struct vhost_user *vhost_user(struct port *port)
 
 static struct vhost_ring *ring_of(struct port *port, unsigned i)
 {
-	return rcu_dereference(vhost_user(port)->ring[i].active);
+	// What rcu_dereference() is, without the call of a library's function.
+	return __atomic_load_n(&vhost_user(port)->ring[i].active, __ATOMIC_ACQUIRE);
 }
 
 static uint32_t vhost_user_rx(struct port *port, unsigned q, struct burst *b, struct port_stats *st)
@@ -61,6 +62,14 @@ static uint32_t vhost_user_tx(struct port *port, unsigned q, const struct frame 
 		return n;
 	}
 	return vhost_ring_deliver(r, f, list, n, st);
+}
+
+static void vhost_user_tx_fetch(struct port *port, unsigned q, uint32_t n)
+{
+	struct vhost_ring *r = ring_of(port, 2 * q);
+
+	if (r)
+		vhost_ring_fetch(r, n);
 }
 
 static void vhost_user_notify(struct port *port, unsigned q, unsigned dirs, struct port_stats *st)
@@ -433,6 +442,7 @@ const struct port_ops vhost_user_ops = {
 	.rx = vhost_user_rx,
 	.rx_done = vhost_user_rx_done,
 	.tx = vhost_user_tx,
+	.tx_fetch = vhost_user_tx_fetch,
 	.notify = vhost_user_notify,
 	.arm = vhost_user_arm,
 	.disarm = vhost_user_disarm,

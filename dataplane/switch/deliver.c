@@ -43,6 +43,11 @@ static void unlock(const struct forward *fw, struct port *port, unsigned q)
 		__atomic_store_n(&port->tx_locks[q], 0, __ATOMIC_RELEASE);
 }
 
+static bool try_lock(const struct forward *fw, struct port *port, unsigned q)
+{
+	return !fw->shared || !__atomic_exchange_n(&port->tx_locks[q], 1, __ATOMIC_ACQUIRE);
+}
+
 static inline void touch_tx(struct forward *fw, uint32_t id, unsigned q)
 {
 	if (!(fw->rx_queues[id] | fw->tx_queues[id]))
@@ -308,6 +313,16 @@ static uint32_t give_back(struct forward *fw, const uint8_t *list, uint32_t n)
 		else
 			b->back[b->n_back++] = list[i];
 	return dropped;
+}
+
+void deliver_soon(struct forward *fw, uint32_t id, uint32_t n)
+{
+	struct port *port = fw->plan->port[id].port;
+
+	if (!port->ops->tx_fetch || port_load(&port->n_txq) > 1 || !try_lock(fw, port, 0))
+		return;
+	port->ops->tx_fetch(port, 0, n);
+	unlock(fw, port, 0);
 }
 
 void deliver_retry(struct forward *fw)

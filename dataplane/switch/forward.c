@@ -362,6 +362,9 @@ static void deliver_touched(struct forward *fw)
 {
 	for (unsigned i = 0; i < fw->n_touched; i++) {
 		struct frame_list *list = &fw->list[fw->touched[i]];
+		// Else each short list would begin with waiting for its first lines.
+		if (i + 1u < fw->n_touched)
+			deliver_soon(fw, fw->touched[i + 1], fw->list[fw->touched[i + 1]].n);
 		deliver(fw, fw->touched[i], list);
 		list->n = 0;
 	}

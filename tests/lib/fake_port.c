@@ -298,6 +298,18 @@ static void leave_tx(struct fake_queue *fq)
 	__atomic_store_n(&fq->in_tx, 0, __ATOMIC_RELAXED);
 }
 
+static void fake_tx_fetch(struct port *port, unsigned q, uint32_t n)
+{
+	struct fake_port *p = fake(port);
+	struct fake_queue *fq = &p->q[q];
+
+	enter_tx(fq);
+	pthread_mutex_lock(&p->lock);
+	fq->calls.fetched += n;
+	pthread_mutex_unlock(&p->lock);
+	leave_tx(fq);
+}
+
 static uint32_t fake_tx(struct port *port, unsigned q, const struct frame *f, const uint8_t *list,
 	uint32_t n, struct port_stats *st)
 {
@@ -365,10 +377,10 @@ static void fake_disarm(struct port *port, unsigned q)
 	pthread_mutex_unlock(&p->lock);
 }
 
-#define COMMON                                                                          \
-	.close = fake_close, .set = fake_set, .describe = fake_describe, .rx = fake_rx, \
-	.rx_done = fake_rx_done, .tx = fake_tx, .notify = fake_notify, .arm = fake_arm, \
-	.disarm = fake_disarm
+#define COMMON                                                                                    \
+	.close = fake_close, .set = fake_set, .describe = fake_describe, .rx = fake_rx,           \
+	.rx_done = fake_rx_done, .tx = fake_tx, .tx_fetch = fake_tx_fetch, .notify = fake_notify, \
+	.arm = fake_arm, .disarm = fake_disarm
 
 const struct port_ops fake_port_ops = {.type = "fake", .open = fake_open, COMMON};
 const struct port_ops fake_steered_ops = {

@@ -63,6 +63,7 @@ void fake_check_order(struct port *port);
 // What happened to a queue.
 struct fake_calls {
 	uint32_t rx, rx_done, tx, notify_rx, notify_tx, arm, disarm;
+	uint32_t fetched; // frames that tx_fetch spoke of
 	bool armed;
 };
 struct fake_calls fake_calls(struct port *port, unsigned q);

@@ -437,6 +437,30 @@ static void isolated_ports_do_not_meet(void **state)
 
 // --- VLANs ---
 
+static void the_next_destination_is_told_before_its_frames(void **state)
+{
+	struct rig *r = *state;
+
+	rig_learn_all(r);
+	const uint32_t before = fake_calls(r->port[2], 0).fetched;
+	rig_send(r, 0, 0, 1);
+	rig_send(r, 0, 0, 2);
+	rig_send(r, 0, 0, 1);
+	rig_send(r, 0, 0, 2);
+	rig_send(r, 0, 0, 2);
+	rig_pass(r);
+	assert_int_equal(rig_got(r, 1), 2);
+	assert_int_equal(rig_got(r, 2), 3);
+	assert_int_equal(fake_calls(r->port[2], 0).fetched, before + 3);
+	// Which queue it will be is not known.
+	fake_set_queues(r->port[2], 2);
+	rig_send(r, 0, 0, 1);
+	rig_send(r, 0, 0, 2);
+	rig_pass(r);
+	assert_int_equal(rig_got(r, 2), 1);
+	assert_int_equal(fake_calls(r->port[2], 0).fetched, before + 3);
+}
+
 static void vlans_are_apart(void **state)
 {
 	struct rig *r = *state;
@@ -677,6 +701,7 @@ int main(void)
 		TEST(what_was_refused_last_is_refused_again),
 		TEST(what_was_flooded_to_one_port_is_not_there),
 		TEST(isolated_ports_do_not_meet),
+		TEST(the_next_destination_is_told_before_its_frames),
 		TEST(vlans_are_apart),
 		TEST(access_and_trunk),
 		TEST(vlans_that_a_port_has_not),
