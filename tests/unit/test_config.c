@@ -196,6 +196,55 @@ static void errors_name_line_key_and_remedy(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+// A port of n characters in the value of one key: taken up to a length, refused from the next on.
+static void length_is_limited(const char *format, char fill, unsigned most, const char *key)
+{
+	char value[600], text[800];
+	struct config_error err;
+	struct config *c = NULL;
+
+	memset(value, fill, sizeof(value));
+	value[most] = 0;
+	snprintf(text, sizeof(text), format, value);
+	config_free(good(text));
+	value[most] = fill;
+	value[most + 1] = 0;
+	snprintf(text, sizeof(text), format, value);
+	assert_true(config_parse(text, strlen(text), &c, &err) < 0);
+	assert_string_equal(err.error.key, key);
+	// Much longer ones, too.
+	value[most + 1] = fill;
+	value[500] = 0;
+	snprintf(text, sizeof(text), format, value);
+	assert_true(config_parse(text, strlen(text), &c, &err) < 0);
+	assert_string_equal(err.error.key, key);
+}
+
+static void texts_have_limits(void **state)
+{
+	static const char *const devices[] = {".", "..", "''", "a/b", "'a b'", "\"a\\0b\""};
+	enum {
+		device = sizeof(((struct port_config *)0)->device),
+		socket = sizeof(((struct port_config *)0)->socket)
+	};
+
+	length_is_limited("ports: [{name: %s, type: tap, device: t}]", 'n', PORT_NAME_MAX - 1,
+		"ports[0].name");
+	length_is_limited(PORT("type: tap, device: %s"), 'd', device - 1, "ports[0].device");
+	// With the / in front.
+	length_is_limited(
+		PORT("type: vhost-user, socket: /%s"), 's', socket - 2, "ports[0].socket");
+	for (unsigned i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
+		char text[200];
+		struct config_error err;
+		struct config *c = NULL;
+
+		snprintf(text, sizeof(text), PORT("type: tap, device: %s"), devices[i]);
+		assert_true(config_parse(text, strlen(text), &c, &err) < 0);
+		assert_string_equal(err.error.key, "ports[0].device");
+	}
+}
+
 #define DEEP (1 << 20)
 
 // Text as it might come from an enemy: anything but a crash will do.
@@ -355,6 +404,15 @@ static void unreadable_files_say_why(void **state)
 	assert_string_equal(text, "/no/such/file: cannot read it: No such file or directory");
 	assert_true(config_load("/dev/zero", &c, &err) < 0);
 	assert_true(config_load("/", &c, &err) < 0);
+	// Not a pipe, which would have it wait.
+	char dir[] = "/tmp/weft-test-XXXXXX", path[64];
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/pipe", dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_true(config_load(path, &c, &err) < 0);
+	assert_non_null(strstr(err.error.text, "a file of at most"));
+	unlink(path);
+	rmdir(dir);
 }
 
 // Every key of the schema has help, and the other way round.
@@ -391,6 +449,7 @@ int main(void)
 		cmocka_unit_test(every_key_arrives),
 		cmocka_unit_test(an_empty_file_is_all_defaults),
 		cmocka_unit_test(errors_name_line_key_and_remedy),
+		cmocka_unit_test(texts_have_limits),
 		cmocka_unit_test(broken_text_is_refused),
 		cmocka_unit_test(aliases_do_not_multiply),
 		cmocka_unit_test(yaml_survives_a_round_trip),
