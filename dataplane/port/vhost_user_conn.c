@@ -193,7 +193,7 @@ static void detach(struct vhost_user *vu)
 	vu->running = vu->stopped = vu->have_mem = vu->suspect = false;
 	vu->features = vu->own_features = 0;
 	for (unsigned i = 0; i < RINGS_MAX; i++)
-		vu->ring[i].ready = false;
+		vu->ring[i].ready = vu->ring[i].enabled = false;
 	dirty_log_unmap(&vu->log);
 }
 

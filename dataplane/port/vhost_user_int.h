@@ -29,7 +29,9 @@ struct ring {
 	struct vhost_ring
 		*active; // RCU: NULL while no worker may touch it. Written by the event thread
 	struct vhost_ring ring;
-	bool ready; // rte_vhost's last word: set up and enabled
+	bool ready;   // rte_vhost's last word: set up and enabled
+	bool enabled; // the VMM's last word. While rte_vhost acts on a message, not every ring that
+		// is enabled is ready
 };
 
 struct vhost_user {

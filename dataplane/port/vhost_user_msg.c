@@ -135,6 +135,15 @@ static enum rte_vhost_msg_result set_event(struct vhost_user *vu, struct message
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
 
+// Without protocol features a ring is enabled as soon as it starts.
+static bool starts_enabled(const struct vhost_user *vu)
+{
+	uint64_t features = 0;
+
+	return !rte_vhost_get_negotiated_features(vu->vid, &features) &&
+	       !(features & FEATURE(VHOST_USER_F_PROTOCOL_FEATURES_BIT));
+}
+
 static enum rte_vhost_msg_result ring_message(struct vhost_user *vu, struct message *m)
 {
 	uint32_t i = m->msg->state.index, request = m->msg->request;
@@ -147,6 +156,10 @@ static enum rte_vhost_msg_result ring_message(struct vhost_user *vu, struct mess
 		return refuse(vu, m, "more queues than the port has: raise queues: of the port");
 	if (request != VU_SET_VRING_ENABLE && request != VU_SET_VRING_ERR)
 		vhost_user_stop(vu, i, i + 1);
+	if (request == VU_SET_VRING_ENABLE)
+		vu->ring[i].enabled = m->msg->state.num;
+	if (request == VU_SET_VRING_KICK && starts_enabled(vu))
+		vu->ring[i].enabled = true;
 	return event ? set_event(vu, m) : RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
 
@@ -177,7 +190,7 @@ static enum rte_vhost_msg_result handle_before(struct vhost_user *vu, struct mes
 		vhost_user_stop(vu, 0, RINGS_MAX);
 		vu->have_mem = false;
 		for (unsigned i = 0; i < RINGS_MAX; i++)
-			vu->ring[i].ready = false;
+			vu->ring[i].ready = vu->ring[i].enabled = false;
 		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 	case VU_SET_VRING_NUM:
 	case VU_SET_VRING_ADDR:

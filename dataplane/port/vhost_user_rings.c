@@ -145,7 +145,7 @@ void vhost_user_start(struct vhost_user *vu)
 			continue;
 		if (vu->ring[i].ready)
 			ring_start(vu, i, false);
-		else if (i % 2)
+		else if (i % 2 && !vu->ring[i].enabled)
 			ring_start(vu, i, true); // set up but disabled: its frames go nowhere
 	}
 	update_txqs(vu);

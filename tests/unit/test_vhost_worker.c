@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A guest's ring that stops in the middle of a worker's pass. The test is the worker: it calls the
-// port's operations itself, and is no RCU reader, so that a ring stops exactly where it says.
+// What single calls of a worker do to a guest's rings, and a ring that stops between two of them. The
+// test is the worker: it calls the port's operations itself, and is no RCU reader, so that a ring
+// stops exactly where the test says.
 #include "dataplane/port/vhost_user.h"
 
 #include "tests/lib/echo.h"
@@ -78,6 +79,7 @@ static void lend(struct front_guest *g, unsigned n)
 		if (!got)
 			usleep(1000);
 	}
+	assert_int_equal(rig.st.drop[DROP_port_down], 0);
 	assert_int_equal(got, n);
 }
 
@@ -115,6 +117,22 @@ static void a_stopped_ring_owes_nothing(void **state)
 	front_guest_fini(&g);
 }
 
+// While rte_vhost acts on the message the ring is not ready, but it is not disabled either: frames wait.
+static void a_new_call_descriptor_costs_no_frame(void **state)
+{
+	struct front_guest g;
+	int call = eventfd(0, EFD_NONBLOCK);
+
+	start_guest(&g);
+	for (unsigned i = 0; i < 200; i++) {
+		assert_int_equal(vhost_front_set_vring_call(&g.front, 1, call), 0);
+		lend(&g, 5);
+		rig.port->ops->rx_done(rig.port, 0, &rig.burst);
+	}
+	close(call);
+	front_guest_fini(&g);
+}
+
 #define PORT_TEST(f) cmocka_unit_test_setup_teardown(f, open_port, close_port)
 
 int main(void)
@@ -122,6 +140,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PORT_TEST(a_burst_in_flight_is_given_back),
 		PORT_TEST(a_stopped_ring_owes_nothing),
+		PORT_TEST(a_new_call_descriptor_costs_no_frame),
 	};
 
 	return cmocka_run_group_tests(tests, echo_start_eal, NULL);
