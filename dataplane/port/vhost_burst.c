@@ -118,7 +118,7 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, struct port_stats *s
 	const bool offloads = r->offloads;
 
 	burst_begin(b);
-	r->n_taken = r->n_segs = 0;
+	r->n_taken = r->n_segs = r->n_looks = 0;
 	n = vq_device_avail(&r->vq, FRAME_BURST);
 	if (!n)
 		return 0;
@@ -427,6 +427,7 @@ static uint32_t deliver(struct vhost_ring *r, const struct frame *f, const uint8
 		     is_small(&f[list[0]]);
 	uint32_t done = 0;
 
+	r->n_looks = 0;
 	while (done < n) {
 		uint32_t avail = vq_device_avail(&r->vq, n - done), k = 0;
 

@@ -19,6 +19,11 @@ _Static_assert(sizeof(struct vq_seg) == sizeof(struct frame_seg) &&
 		       offsetof(struct vq_seg, len) == offsetof(struct frame_seg, len),
 	"a segment of guest memory is a view of a frame");
 
+// Descriptors of chains of rare shapes that one call looks at, before it leaves the rest to the next:
+// 64 for each frame of a burst. A guest may offer chains as long as its ring, without a byte in them,
+// and while they are followed all other guests wait.
+#define LOOKS_MAX (64 * FRAME_BURST)
+
 // Views at least; more than a frame of 64 KiB in buffers of 64 bytes takes.
 #define SEGS_MIN 2048
 
@@ -211,7 +216,20 @@ void vhost_ring_disarm(struct vhost_ring *r)
 	log_event(r);
 }
 
-// --- From the guest: chains of any shape ---
+// --- Chains of any shape ---
+
+// Follows a chain, and counts what that took; of one that is refused, what it can have taken at most.
+static int walk(struct vhost_ring *r, uint16_t head, unsigned at, struct vq_chain *chain)
+{
+	const struct vq_table table = {r->vq.desc, r->vq.size, r->max_indirect};
+	int rc = vq_chain_walk(&table, r->mem, &r->cache, head, (struct vq_seg *)r->segs + at,
+		r->max_segs - at, chain);
+
+	r->n_looks += rc ? (uint32_t)r->vq.size + r->max_indirect : chain->n_desc + 1u;
+	return rc;
+}
+
+// --- From the guest ---
 
 // Takes `len` bytes off the front of *segs, into `to` if it is not NULL. The caller knows that
 // there are so many.
@@ -262,15 +280,15 @@ static enum vhost_ring_take drop(struct port_stats *st, enum drop_reason why)
 enum vhost_ring_take vhost_ring_lend_chain(
 	struct vhost_ring *r, uint16_t head, struct frame *f, struct port_stats *st)
 {
-	const struct vq_table table = {r->vq.desc, r->vq.size, r->max_indirect};
 	struct frame_seg *segs = r->segs + r->n_segs;
 	uint8_t hdr[sizeof(struct virtio_net_hdr_mrg_rxbuf)];
 	struct vq_chain chain;
 	unsigned n;
 	int rc;
 
-	rc = vq_chain_walk(&table, r->mem, &r->cache, head, (struct vq_seg *)segs,
-		r->max_segs - r->n_segs, &chain);
+	if (r->n_looks >= LOOKS_MAX)
+		return TAKE_LATER;
+	rc = walk(r, head, r->n_segs, &chain);
 	if (rc == -ENOSPC && r->n_segs)
 		return TAKE_LATER;
 	if (rc)
@@ -303,7 +321,7 @@ enum vhost_ring_take vhost_ring_lend_chain(
 	return TAKE_LENT;
 }
 
-// --- To the guest: chains of any shape ---
+// --- To the guest ---
 
 // Where the next bytes go: a run of writable segments.
 struct sink {
@@ -367,7 +385,7 @@ static void consume(struct vhost_ring *r, unsigned n, const uint16_t *heads, con
 
 bool vhost_ring_deliver_one(struct vhost_ring *r, const struct frame *f, struct port_stats *st)
 {
-	const struct vq_table table = {r->vq.desc, r->vq.size, r->max_indirect};
+	const bool first = !r->n_looks; // of this call: it may have all the looks
 	uint64_t want = r->hdr_len + (uint64_t)f->len, have = 0;
 	unsigned max = r->mergeable ? MERGE_MAX : 1, n = 0, n_segs = 0;
 	uint16_t heads[MERGE_MAX];
@@ -382,11 +400,19 @@ bool vhost_ring_deliver_one(struct vhost_ring *r, const struct frame *f, struct 
 			st->drop[DROP_too_long]++;
 			return true;
 		}
-		if (vq_device_avail(&r->vq, n + 1) < n + 1)
+		if (r->n_looks >= LOOKS_MAX) {
+			if (!first)
+				return false;
+			consume(r, n, heads, NULL);
+			st->drop[DROP_too_long]++;
+			return true;
+		}
+		if (vq_device_avail(&r->vq, n + 1) < n + 1) {
+			st->drop[DROP_port_down] += r->vq.broken;
 			return r->vq.broken;
+		}
 		heads[n] = vq_device_peek(&r->vq, n);
-		rc = vq_chain_walk(&table, r->mem, &r->cache, heads[n],
-			(struct vq_seg *)r->segs + n_segs, r->max_segs - n_segs, &chain);
+		rc = walk(r, heads[n], n_segs, &chain);
 		if (!rc && chain.n_readable)
 			rc = -EBADMSG;
 		if (heads[n] >= r->vq.size) {

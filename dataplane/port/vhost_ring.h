@@ -33,6 +33,7 @@ struct vhost_ring {
 	uint32_t n_taken;            // chains popped by the last lend
 	uint16_t taken[FRAME_BURST]; // their heads, in order
 	uint32_t n_segs;             // views in use by the last lend
+	uint32_t n_looks;            // descriptors of long chains that this call has looked at
 	uint32_t max_segs;
 	struct frame_seg *segs; // views of frames in several pieces; owned
 };
@@ -79,7 +80,7 @@ void vhost_ring_disarm(struct vhost_ring *r);
 enum vhost_ring_take {
 	TAKE_LENT,    // *f is filled
 	TAKE_DROPPED, // counted in *st; the chain is to be given back all the same
-	TAKE_LATER,   // no room for its views in this burst: not consumed
+	TAKE_LATER,   // no room for its views in this burst, or enough was looked at: not consumed
 };
 enum vhost_ring_take vhost_ring_lend_chain(
 	struct vhost_ring *r, uint16_t head, struct frame *f, struct port_stats *st);

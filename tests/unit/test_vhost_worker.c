@@ -52,15 +52,20 @@ static int close_port(void **state)
 	return 0;
 }
 
-static void start_guest(struct front_guest *g)
+static void start_guest_of(struct front_guest *g, unsigned ring_size)
 {
 	const struct front_guest_config c = {
-		.socket = rig.port->config.socket, .polling = true, .ring_size = 64};
+		.socket = rig.port->config.socket, .polling = true, .ring_size = ring_size};
 
 	assert_int_equal(front_guest_init(g, &c), 0);
 	assert_int_equal(front_guest_connect(g), 0);
 	assert_true(echo_wait(&rig.up, 1));
 	g->front.ack = true;
+}
+
+static void start_guest(struct front_guest *g)
+{
+	start_guest_of(g, 64);
 }
 
 // Has the guest send n frames and borrows them.
@@ -133,6 +138,67 @@ static void a_new_call_descriptor_costs_no_frame(void **state)
 	front_guest_fini(&g);
 }
 
+// Fills a ring with chains of all its descriptors, none of which holds a byte.
+static void offer_endless(struct front_guest_queue *q, uint16_t size, uint16_t flags)
+{
+	struct vring_avail *avail = q->drv.avail;
+
+	for (uint16_t i = 0; i < size; i++) {
+		const uint16_t next = i + 1 < size ? VRING_DESC_F_NEXT : 0;
+
+		q->drv.desc[i] =
+			(struct vring_desc){q->bufs_gpa, 0, flags | next, (uint16_t)(i + 1)};
+		avail->ring[i] = 0;
+	}
+	__atomic_store_n(&avail->idx, size, __ATOMIC_RELEASE);
+}
+
+static unsigned used_idx(const struct front_guest_queue *q)
+{
+	return __atomic_load_n(&q->drv.used->idx, __ATOMIC_ACQUIRE);
+}
+
+// Chains as long as they can be, and empty: a call looks at so many descriptors and no more, as all
+// other guests wait meanwhile. The rest comes at later calls.
+static void a_burst_of_endless_chains_is_cut(void **state)
+{
+	struct front_guest g;
+
+	start_guest_of(&g, 1024);
+	offer_endless(front_guest_txq(&g, 0), 1024, 0);
+	rig.port->ops->rx(rig.port, 0, &rig.burst, &rig.st);
+	assert_in_range(used_idx(front_guest_txq(&g, 0)), 1, 16);
+	for (unsigned i = 0; i < 1024; i++)
+		assert_int_equal(rig.port->ops->rx(rig.port, 0, &rig.burst, &rig.st), 0);
+	assert_int_equal(used_idx(front_guest_txq(&g, 0)), 1024);
+	assert_int_equal(rig.st.drop[DROP_too_short], 1024);
+	front_guest_fini(&g);
+}
+
+static void a_frame_does_not_wade_through_endless_buffers(void **state)
+{
+	struct frame *f = rig.burst.f;
+	struct front_guest g;
+	uint8_t list[64];
+	uint32_t done;
+
+	start_guest_of(&g, 1024);
+	offer_endless(front_guest_rxq(&g, 0), 1024, VRING_DESC_F_WRITE);
+	for (unsigned i = 0; i < 64; i++) {
+		memset(&f[i], 0, offsetof(struct frame, buf));
+		f[i].len = f[i].head_len = 60;
+		f[i].head_off = FRAME_HEAD_OFF;
+		echo_make_frame(frame_head(&f[i]), 60, i);
+		list[i] = (uint8_t)i;
+	}
+	done = rig.port->ops->tx(rig.port, 0, f, list, 64, &rig.st);
+	// The first frame had all that a call may look at: it will never fit.
+	assert_int_equal(done, 1);
+	assert_int_equal(rig.st.drop[DROP_too_long], 1);
+	assert_in_range(used_idx(front_guest_rxq(&g, 0)), 1, 16);
+	front_guest_fini(&g);
+}
+
 #define PORT_TEST(f) cmocka_unit_test_setup_teardown(f, open_port, close_port)
 
 int main(void)
@@ -141,6 +207,8 @@ int main(void)
 		PORT_TEST(a_burst_in_flight_is_given_back),
 		PORT_TEST(a_stopped_ring_owes_nothing),
 		PORT_TEST(a_new_call_descriptor_costs_no_frame),
+		PORT_TEST(a_burst_of_endless_chains_is_cut),
+		PORT_TEST(a_frame_does_not_wade_through_endless_buffers),
 	};
 
 	return cmocka_run_group_tests(tests, echo_start_eal, NULL);
