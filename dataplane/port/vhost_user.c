@@ -3,6 +3,7 @@
 // ours (vhost_ring.h).
 #include "dataplane/port/vhost_user.h"
 
+#include "dataplane/port/vhost_fault.h"
 #include "dataplane/port/vhost_user_int.h"
 
 #include <errno.h>
@@ -233,7 +234,8 @@ static void vhost_user_close(struct port *port)
 	vhost_user_unlist(vu);
 	pthread_mutex_lock(&vu->lock);
 	vhost_user_stop(vu, 0, RINGS_MAX);
-	dirty_log_unmap(&vu->log);
+	vhost_user_drop_mem(vu);
+	vhost_user_drop_log(vu);
 	pthread_mutex_unlock(&vu->lock);
 	pthread_mutex_destroy(&vu->lock);
 	port_fini(port);
@@ -253,6 +255,7 @@ static int vhost_user_open(const struct port_config *config, const struct port_u
 	if (posix_memalign((void **)&vu, 64, sizeof(*vu)))
 		return error_set(err, -ENOMEM, "", "out of memory");
 	memset(vu, 0, sizeof(*vu));
+	vhost_fault_init();
 	rc = port_init(&vu->port, &vhost_user_ops, config, up);
 	if (rc) {
 		free(vu);
@@ -407,11 +410,36 @@ static bool sends_no_memory(struct vhost_user *vu)
 	return true;
 }
 
+// A guest whose memory has gone cannot be helped: its VMM is sent away, and may come back with all
+// that it has.
+static bool send_away_if_gone(struct vhost_user *vu)
+{
+	static const char why[] = "the VMM took away memory that it shares with us (a file was cut "
+				  "short, or huge pages ran out): disconnected";
+
+	if (!vhost_fault_seen(&vu->mem) && !vhost_fault_seen(&vu->log))
+		return false;
+	pthread_mutex_lock(&vu->lock);
+	vhost_user_stop(vu, 0, RINGS_MAX);
+	vhost_user_drop_mem(vu);
+	vhost_user_drop_log(vu);
+	if (vu->connfd >= 0)
+		(void)shutdown(vu->connfd, SHUT_RDWR);
+	vu->refused++;
+	snprintf(vu->why, sizeof(vu->why), "%s", why);
+	pthread_mutex_unlock(&vu->lock);
+	vhost_user_say(vu, LOG_ERR, why);
+	vhost_user_link(vu, PORT_LINK_DOWN);
+	return true;
+}
+
 static void vhost_user_tick(struct port *port)
 {
 	struct vhost_user *vu = vhost_user(port);
 	bool was, is;
 
+	if (send_away_if_gone(vu))
+		return;
 	pthread_mutex_lock(&vu->lock);
 	if (sends_no_memory(vu))
 		vhost_user_say(vu, LOG_ERR, vu->why);

@@ -190,11 +190,12 @@ static void detach(struct vhost_user *vu)
 	vhost_user_stop(vu, 0, RINGS_MAX);
 	set_vid(vu->vid, NULL);
 	vu->vid = vu->connfd = -1;
-	vu->running = vu->stopped = vu->have_mem = vu->suspect = false;
+	vhost_user_drop_mem(vu);
+	vu->running = vu->stopped = vu->suspect = false;
 	vu->features = vu->own_features = 0;
 	for (unsigned i = 0; i < RINGS_MAX; i++)
 		vu->ring[i].ready = vu->ring[i].enabled = false;
-	dirty_log_unmap(&vu->log);
+	vhost_user_drop_log(vu);
 }
 
 static int new_connection(int vid)

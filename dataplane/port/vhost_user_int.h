@@ -31,7 +31,7 @@ struct ring {
 	struct vhost_ring ring;
 	bool ready;   // rte_vhost's last word: set up and enabled
 	bool enabled; // the VMM's last word. While rte_vhost acts on a message, not every ring that
-		// is enabled is ready
+		      // is enabled is ready
 };
 
 struct vhost_user {
@@ -69,8 +69,11 @@ static inline void vhost_user_say(struct vhost_user *vu, int level, const char *
 void vhost_user_stop(struct vhost_user *vu, unsigned from, unsigned to);
 // Starts what can run and does not yet.
 void vhost_user_start(struct vhost_user *vu);
-// Takes over rte_vhost's memory table. No ring is active: they hold a pointer to ours.
+// Takes over rte_vhost's memory table, or forgets it. No ring is active: they hold a pointer to ours.
 bool vhost_user_load_mem(struct vhost_user *vu);
+void vhost_user_drop_mem(struct vhost_user *vu);
+// Unmaps the dirty log. No ring is active.
+void vhost_user_drop_log(struct vhost_user *vu);
 
 // --- vhost_user_conn.c: connections ---
 

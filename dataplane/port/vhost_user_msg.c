@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Messages of a VMM: what must hold before rte_vhost acts on each, and which rings stop meanwhile.
+#include "dataplane/port/vhost_fault.h"
 #include "dataplane/port/vhost_msg.h"
 #include "dataplane/port/vhost_user_int.h"
 
@@ -96,7 +97,8 @@ static enum rte_vhost_msg_result set_mem_table(struct vhost_user *vu, struct mes
 	struct error err;
 
 	vhost_user_stop(vu, 0, RINGS_MAX);
-	vu->have_mem = vu->driver = false;
+	vhost_user_drop_mem(vu);
+	vu->driver = false;
 	if (vhost_msg_check_mem(m->msg, m->fds, *m->n_fds, &err))
 		return refuse(vu, m, err.text);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
@@ -110,7 +112,7 @@ static enum rte_vhost_msg_result set_log_base(struct vhost_user *vu, struct mess
 	vhost_user_stop(vu, 0, RINGS_MAX);
 	if (*m->n_fds != 1 || m->msg->log.offset)
 		return refuse(vu, m, "a dirty log must come with one descriptor and offset 0");
-	if (!vu->have_mem || !vhost_user_load_mem(vu))
+	if (!vu->have_mem)
 		return refuse(vu, m, "a dirty log before the memory table");
 	for (uint32_t i = 0; i < vu->mem.n; i++)
 		if (vu->mem.regions[i].gpa + vu->mem.regions[i].size > end)
@@ -118,8 +120,9 @@ static enum rte_vhost_msg_result set_log_base(struct vhost_user *vu, struct mess
 	if (dirty_log_map(&log, m->fds[0], m->msg->log.size, end))
 		return refuse(
 			vu, m, "the dirty log is no shared memory or too small for the guest");
-	dirty_log_unmap(&vu->log);
+	vhost_user_drop_log(vu);
 	vu->log = log;
+	vhost_fault_watch(&vu->log, log.base, log.size);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
 
@@ -188,7 +191,7 @@ static enum rte_vhost_msg_result handle_before(struct vhost_user *vu, struct mes
 		return set_log_base(vu, m);
 	case VU_RESET_OWNER:
 		vhost_user_stop(vu, 0, RINGS_MAX);
-		vu->have_mem = false;
+		vhost_user_drop_mem(vu);
 		for (unsigned i = 0; i < RINGS_MAX; i++)
 			vu->ring[i].ready = vu->ring[i].enabled = false;
 		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
@@ -243,6 +246,7 @@ enum rte_vhost_msg_result vhost_user_before(int vid, void *data)
 			vu->port.up.announce(vu->port.up.ctx, &vu->port, mac);
 		return RTE_VHOST_MSG_RESULT_OK;
 	}
+	vhost_fault_tolerate(); // rte_vhost looks at rings in memory before we know it
 	pthread_mutex_lock(&vu->lock);
 	vu->stopped = true;
 	rc = handle_before(vu, &m);
@@ -262,7 +266,7 @@ enum rte_vhost_msg_result vhost_user_after(int vid, void *data)
 		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 	pthread_mutex_lock(&vu->lock);
 	if (msg->request == VU_SET_MEM_TABLE)
-		vu->have_mem = true;
+		vu->have_mem = vhost_user_load_mem(vu);
 	vu->stopped = false;
 	vhost_user_start(vu);
 	pthread_mutex_unlock(&vu->lock);

@@ -2,6 +2,8 @@
 // Starting and stopping a guest's rings. A ring stops before anything that it uses changes.
 #include "dataplane/port/vhost_user_int.h"
 
+#include "dataplane/port/vhost_fault.h"
+
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <urcu-qsbr.h>
@@ -117,26 +119,34 @@ bool vhost_user_load_mem(struct vhost_user *vu)
 	bool ok = true;
 
 	guestmem_init(&vu->mem);
+	vhost_fault_forget(&vu->mem);
 	if (rte_vhost_get_mem_table(vu->vid, &table) || !table)
 		return false;
 	for (uint32_t i = 0; i < table->nregions && ok; i++) {
 		const struct rte_vhost_mem_region *g = &table->regions[i];
 		ok = !guestmem_add(&vu->mem, g->guest_phys_addr, g->size,
 			(void *)(uintptr_t)g->host_user_addr, 0);
+		vhost_fault_watch(&vu->mem, g->mmap_addr, g->mmap_size);
 	}
 	free(table);
 	return ok && vu->mem.n;
 }
 
+void vhost_user_drop_mem(struct vhost_user *vu)
+{
+	vu->have_mem = false;
+	vhost_fault_forget(&vu->mem);
+}
+
+void vhost_user_drop_log(struct vhost_user *vu)
+{
+	vhost_fault_forget(&vu->log);
+	dirty_log_unmap(&vu->log);
+}
+
 void vhost_user_start(struct vhost_user *vu)
 {
-	bool any = false;
-
 	if (!vu->running || vu->stopped || !vu->have_mem)
-		return;
-	for (unsigned i = 0; i < RINGS_MAX; i++)
-		any = any || vu->ring[i].active;
-	if (!any && !vhost_user_load_mem(vu))
 		return;
 	__atomic_store_n(
 		&vu->port.offloads, vhost_features_offloads(vu->features), __ATOMIC_RELAXED);

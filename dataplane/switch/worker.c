@@ -285,7 +285,8 @@ static void worker_free(struct worker *w)
 	free(w);
 }
 
-// Starts the thread with all signals blocked, on its core.
+// Starts the thread on its core, with all signals blocked but the one that says that a guest's memory
+// has gone (vhost_fault.h).
 static int make_thread(struct worker *w)
 {
 	pthread_attr_t attr;
@@ -300,6 +301,7 @@ static int make_thread(struct worker *w)
 		pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
 	}
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	int rc = pthread_create(&w->thread, &attr, worker_main, w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

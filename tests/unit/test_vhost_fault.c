@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// A VMM that cuts the memory short that it shares with us: its guest is lost, nobody else is.
+#include "dataplane/port/dirty_log.h"
+#include "dataplane/port/vhost_fault.h"
+#include "dataplane/port/vhost_features.h"
+#include "dataplane/port/vhost_user.h"
+
+#include "tests/lib/echo.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct echo *port;
+
+static int open_port(void **state)
+{
+	struct port_config c = {0};
+
+	port = echo_start(&c);
+	return 0;
+}
+
+static int close_port(void **state)
+{
+	echo_stop(port);
+	return 0;
+}
+
+static void start_guest(struct front_guest *g, uint64_t features)
+{
+	const struct front_guest_config c = {
+		.socket = port->path, .polling = true, .ring_size = 64, .features = features};
+	unsigned up = port->links_up;
+
+	assert_int_equal(front_guest_init(g, &c), 0);
+	assert_int_equal(front_guest_connect(g), 0);
+	assert_true(echo_wait(&port->links_up, up + 1));
+	echo_round_trip(g, 0, 100, 1);
+}
+
+// Ticks until the port has found out, and has sent the VMM away.
+static void expect_sent_away(struct front_guest *g)
+{
+	bool closed = false;
+
+	for (unsigned i = 0; i < ECHO_WAIT_MS && !closed; i++) {
+		port->port->ops->tick(port->port);
+		closed = vhost_front_is_closed(&g->front, 1);
+	}
+	assert_true(closed);
+	assert_non_null(strstr(port->log, "took away memory"));
+}
+
+static void memory_that_is_cut_short(void **state)
+{
+	vhost_fault_init(); // the test library has a handler of its own in each test
+	for (unsigned i = 0; i < 3; i++) {
+		struct front_guest g;
+
+		start_guest(&g, 0);
+		assert_int_equal(ftruncate(g.mem[0].fd, 0), 0);
+		expect_sent_away(&g);
+		front_guest_fini(&g);
+	}
+	struct front_guest g;
+	start_guest(&g, 0);
+	front_guest_fini(&g);
+}
+
+// What rte_vhost itself looks at when a ring starts.
+static void memory_that_is_cut_before_the_start(void **state)
+{
+	struct front_guest_config c = {.socket = port->path, .polling = true};
+	struct front_guest g;
+
+	vhost_fault_init();
+	assert_int_equal(front_guest_init(&g, &c), 0);
+	assert_int_equal(front_guest_meet(&g), 0);
+	assert_int_equal(front_guest_negotiate(&g), 0);
+	g.front.ack = true;
+	assert_int_equal(front_guest_share_memory(&g), 0);
+	assert_int_equal(front_guest_make_rings(&g), 0);
+	assert_int_equal(ftruncate(g.mem[0].fd, 0), 0);
+	for (unsigned q = 0; q < 2; q++)
+		assert_int_equal(front_guest_start_ring(&g, q), 0);
+	front_guest_fini(&g);
+	start_guest(&g, 0);
+	front_guest_fini(&g);
+}
+
+static void a_dirty_log_that_is_cut_short(void **state)
+{
+	int fd = memfd_create("log", MFD_CLOEXEC);
+	struct front_guest g;
+	uint8_t frame[100];
+	uint64_t size;
+
+	vhost_fault_init();
+	start_guest(&g, FRONT_GUEST_FEATURES | FEATURE(VHOST_F_LOG_ALL));
+	size = (g.mem[0].gpa + g.mem[0].size) / DIRTY_LOG_PAGE / 8 + 8;
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	assert_int_equal(vhost_front_set_log_base(&g.front, size, 0, fd), 0);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	echo_make_frame(frame, sizeof(frame), 1);
+	assert_int_equal(front_guest_send(&g, 0, NULL, frame, sizeof(frame), ECHO_WAIT_MS), 0);
+	expect_sent_away(&g);
+	front_guest_fini(&g);
+	close(fd);
+	start_guest(&g, 0);
+	front_guest_fini(&g);
+}
+
+#define PORT_TEST(f) cmocka_unit_test_setup_teardown(f, open_port, close_port)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PORT_TEST(memory_that_is_cut_short),
+		PORT_TEST(memory_that_is_cut_before_the_start),
+		PORT_TEST(a_dirty_log_that_is_cut_short),
+	};
+
+	return cmocka_run_group_tests(tests, echo_start_eal, NULL);
+}
