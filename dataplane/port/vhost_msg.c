@@ -6,8 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -94,6 +97,30 @@ bool vhost_fd_is_event(int fd)
 		return false;
 	flags = fcntl(fd, F_GETFL);
 	return flags >= 0 && !fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+uint64_t vhost_event_count(int fd)
+{
+	unsigned long long count = 0;
+	char line[128];
+	FILE *f;
+
+	snprintf(line, sizeof(line), "/proc/self/fdinfo/%d", fd);
+	f = fopen(line, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "eventfd-count: %llx", &count) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return count;
+}
+
+void vhost_event_signal(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+	if (poll(&p, 1, 0) == 1 && p.revents & POLLOUT)
+		(void)!eventfd_write(fd, 1);
 }
 
 static int check_region(const struct vhost_msg_region *r, unsigned i, int fd, struct error *err)

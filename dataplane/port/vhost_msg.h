@@ -88,6 +88,13 @@ bool vhost_fd_is_memory(int fd, uint64_t size);
 // Whether fd is an eventfd; if so it is made non-blocking.
 bool vhost_fd_is_event(int fd);
 
+// What the counter of an eventfd stands at, 0 if that cannot be told. Reads nothing from it: the other
+// side shares the descriptor, and could make a read wait.
+uint64_t vhost_event_count(int fd);
+
+// Adds one to an eventfd, unless it is full: then it is readable already, and a write could wait.
+void vhost_event_signal(int fd);
+
 // Checks a memory table and its descriptors: count, sums, overlaps, alignment, kind and length of
 // each file. 0, or -EINVAL with the reason and the remedy in err.
 int vhost_msg_check_mem(

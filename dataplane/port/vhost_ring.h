@@ -28,7 +28,7 @@ struct vhost_ring {
 	uint64_t gso_allowed;        // 1 << VIRTIO_NET_HDR_GSO_* that the guest may send
 	int callfd;                  // ours; -1: the guest polls
 	int kickfd;                  // ours; -1: the guest never kicks
-	uint64_t n_kicks;            // since the start, while the ring was untouched (control)
+	uint64_t kicks_before;       // what kickfd's counter stood at when the ring started
 
 	uint32_t n_taken;            // chains popped by the last lend
 	uint16_t taken[FRAME_BURST]; // their heads, in order

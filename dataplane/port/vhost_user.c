@@ -4,6 +4,7 @@
 #include "dataplane/port/vhost_user.h"
 
 #include "dataplane/port/vhost_fault.h"
+#include "dataplane/port/vhost_msg.h"
 #include "dataplane/port/vhost_user_int.h"
 
 #include <errno.h>
@@ -109,7 +110,8 @@ static int check_bind(const char *path, struct error *err)
 	int fd, rc = 0;
 
 	memcpy(a.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	// Whoever listens there may not accept: that must not hold us up.
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return error_set(err, -errno, "socket", "socket: %s", strerror(errno));
 	if (!lstat(path, &st)) {
@@ -118,7 +120,7 @@ static int check_bind(const char *path, struct error *err)
 				"socket: %s exists and is no socket: remove it or choose another "
 				"path",
 				path);
-		else if (!connect(fd, (struct sockaddr *)&a, sizeof(a)))
+		else if (!connect(fd, (struct sockaddr *)&a, sizeof(a)) || errno == EAGAIN)
 			rc = error_set(err, -EADDRINUSE, "socket",
 				"socket: %s is in use by another process: stop it or choose "
 				"another "
@@ -383,16 +385,15 @@ static bool looks_private(struct vhost_user *vu)
 		return false;
 	for (unsigned i = 1; i < RINGS_MAX; i += 2) {
 		struct vhost_ring *r = vu->ring[i].active;
-		uint64_t kicks = 0;
+		uint64_t kicks;
 
 		if (!r || r->kickfd < 0)
 			continue;
-		// Nobody else reads this counter. One kick is ours: what a VMM gave before the ring
-		// started is gone by then. A driver may kick once only: with EVENT_IDX it waits for
-		// an answer that it will never see.
-		if (read(r->kickfd, &kicks, sizeof(kicks)) == sizeof(kicks))
-			r->n_kicks += kicks;
-		if (r->n_kicks > 1)
+		// Nobody reads this counter. One kick is ours; what came before the ring started does
+		// not count. A driver may kick once only: with EVENT_IDX it waits for an answer that
+		// it will never see.
+		kicks = vhost_event_count(r->kickfd);
+		if (kicks > r->kicks_before + 1)
 			return true;
 	}
 	return false;

@@ -193,6 +193,9 @@ static void detach(struct vhost_user *vu)
 	vhost_user_drop_mem(vu);
 	vu->running = vu->stopped = vu->suspect = false;
 	vu->features = vu->own_features = 0;
+	// What this VMM said of its MTU is none of the next one's.
+	__atomic_store_n(
+		&vu->port.mtu, vu->port.config.mtu ? vu->port.config.mtu : 1500, __ATOMIC_RELAXED);
 	for (unsigned i = 0; i < RINGS_MAX; i++)
 		vu->ring[i].ready = vu->ring[i].enabled = false;
 	vhost_user_drop_log(vu);

@@ -31,7 +31,7 @@ struct ring {
 	struct vhost_ring ring;
 	bool ready;   // rte_vhost's last word: set up and enabled
 	bool enabled; // the VMM's last word. While rte_vhost acts on a message, not every ring that
-		      // is enabled is ready
+		// is enabled is ready
 };
 
 struct vhost_user {

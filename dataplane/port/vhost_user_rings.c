@@ -3,9 +3,9 @@
 #include "dataplane/port/vhost_user_int.h"
 
 #include "dataplane/port/vhost_fault.h"
+#include "dataplane/port/vhost_msg.h"
 
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <urcu-qsbr.h>
 
 static void update_txqs(struct vhost_user *vu)
@@ -79,7 +79,6 @@ static void ring_start(struct vhost_user *vu, unsigned i, bool discard)
 	struct vhost_ring_config c = {
 		.mem = &vu->mem, .features = vu->features, .discard = discard};
 	struct rte_vhost_vring v;
-	eventfd_t old;
 	int rc;
 
 	if (rte_vhost_get_vhost_vring(vu->vid, (uint16_t)i, &v) ||
@@ -102,14 +101,14 @@ static void ring_start(struct vhost_user *vu, unsigned i, bool discard)
 	}
 	// What was published before may have gone unnoticed: drivers bear a call too many.
 	if (ring->ring.callfd >= 0)
-		(void)!eventfd_write(ring->ring.callfd, 1);
+		vhost_event_signal(ring->ring.callfd);
+	if (ring->ring.kickfd >= 0)
+		ring->ring.kicks_before = vhost_event_count(ring->ring.kickfd);
 	rcu_assign_pointer(ring->active, &ring->ring);
 	if (i % 2 && ring->ring.kickfd >= 0) {
 		port_watch(&vu->port, i / 2, ring->ring.kickfd);
-		// And a kick: so that a sleeping worker scans the ring at once. It is the first
-		// one of this run.
-		(void)!eventfd_read(ring->ring.kickfd, &old);
-		(void)!eventfd_write(ring->ring.kickfd, 1);
+		// And a kick: so that a sleeping worker scans the ring at once.
+		vhost_event_signal(ring->ring.kickfd);
 	}
 }
 

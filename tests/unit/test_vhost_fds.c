@@ -5,6 +5,7 @@
 #include "tests/lib/echo.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/eventfd.h>
@@ -100,12 +101,67 @@ static void messages_after_hanging_up_leave_nothing(void **state)
 	echo_stop(other);
 }
 
+// A VMM shares its descriptors with us, and can make them wait again once we have looked at them. No
+// thread but a worker touches them in a way that waits: messages are answered, the port is described.
+static void descriptors_that_wait_hold_up_nobody(void **state)
+{
+	struct front_guest_config c = {.socket = port->path, .polling = true};
+	unsigned up = port->links_up;
+	struct front_guest g;
+	uint64_t features;
+
+	assert_int_equal(front_guest_init(&g, &c), 0);
+	assert_int_equal(front_guest_meet(&g), 0);
+	assert_int_equal(front_guest_negotiate(&g), 0);
+	g.front.ack = true;
+	assert_int_equal(front_guest_share_memory(&g), 0);
+	assert_int_equal(front_guest_make_rings(&g), 0);
+	for (unsigned q = 0; q < 2; q++) {
+		int full = eventfd(0xfffffffe, 0), empty = eventfd(0, 0);
+
+		assert_int_equal(front_guest_start_ring(&g, q), 0);
+		assert_int_equal(eventfd_write(full, UINT64_MAX - 1 - 0xfffffffe), 0);
+		assert_int_equal(vhost_front_set_vring_kick(&g.front, q, empty), 0);
+		assert_int_equal(vhost_front_set_vring_call(&g.front, q, full), 0);
+		assert_int_equal(fcntl(full, F_SETFL, 0), 0);
+		assert_int_equal(fcntl(empty, F_SETFL, 0), 0);
+		close(full);
+		close(empty);
+	}
+	assert_int_equal(front_guest_enable(&g, true), 0);
+	assert_int_equal(front_guest_driver_ok(&g), 0);
+	assert_true(echo_wait(&port->links_up, up + 1));
+	assert_int_equal(vhost_front_get_features(&g.front, &features), 0);
+	for (unsigned i = 0; i < 3; i++)
+		port->port->ops->tick(port->port);
+	front_guest_fini(&g);
+	still_works();
+}
+
+// A VMM that said what its MTU is says nothing for the one that comes after it.
+static void the_next_vmm_has_its_own_mtu(void **state)
+{
+	struct front_guest_config c = {.socket = port->path, .mtu = 576};
+	unsigned up = port->links_up, down = port->links_down;
+	struct front_guest g;
+
+	assert_int_equal(front_guest_init(&g, &c), 0);
+	assert_int_equal(front_guest_connect(&g), 0);
+	assert_true(echo_wait(&port->links_up, up + 1));
+	assert_int_equal(port_load(&port->port->mtu), 576);
+	front_guest_fini(&g);
+	assert_true(echo_wait(&port->links_down, down + 2)); // the device, then the connection
+	assert_int_equal(port_load(&port->port->mtu), 1500);
+}
+
 #define PORT_TEST(f) cmocka_unit_test_setup_teardown(f, open_port, close_port)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PORT_TEST(messages_after_hanging_up_leave_nothing),
+		PORT_TEST(descriptors_that_wait_hold_up_nobody),
+		PORT_TEST(the_next_vmm_has_its_own_mtu),
 	};
 
 	return cmocka_run_group_tests(tests, echo_start_eal, NULL);
