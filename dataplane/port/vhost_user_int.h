@@ -30,8 +30,7 @@ struct ring {
 		*active; // RCU: NULL while no worker may touch it. Written by the event thread
 	struct vhost_ring ring;
 	bool ready;   // rte_vhost's last word: set up and enabled
-	bool enabled; // the VMM's last word. While rte_vhost acts on a message, not every ring that
-		// is enabled is ready
+	bool enabled; // the VMM's last word; within a message such a ring need not be ready
 };
 
 struct vhost_user {
