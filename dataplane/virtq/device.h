@@ -4,13 +4,15 @@
 //
 // A pass over a queue goes
 //
-//     n = vq_device_avail(q, 64)               how many chains are there; the one look at
-//     avail->idx head = vq_device_peek(q, i)              for i < n: check head < q->size, then d =
-//     vq_device_desc(q, head)              copy descriptors (or vq_chain_walk), check the copies,
-//     use them vq_device_pop(q, n)                      they are ours now vq_device_used(q, i,
-//     head, len)          write the used elements, in any order vq_device_add(q, n);
-//     vq_device_publish(q)     one release store vq_fence()                               once for
-//     all queues of a pass if (vq_device_needs_notification(q)) write the eventfd
+//     n = vq_device_avail(q, 64)           how many chains are there: the one look at avail->idx
+//     head = vq_device_peek(q, i)          for i < n; check head < q->size
+//     d = vq_device_desc(q, head)          copy descriptors (or vq_chain_walk), check them, use them
+//     vq_device_pop(q, n)                  they are ours now
+//     vq_device_used(q, i, head, len)      write the used elements, in any order
+//     vq_device_add(q, n)
+//     vq_device_publish(q)                 one release store
+//     vq_fence()                           once for all queues of a pass
+//     if (vq_device_needs_notification(q)) write the eventfd
 //
 // The driver is hostile: all it can write is loaded once into locals and checked there. Our indexes
 // live here and are never read back from the ring. An impossible index breaks the queue: it then

@@ -6,14 +6,16 @@
 // size, never by a plain C expression that a compiler may split, repeat or invent. Who pairs with
 // whom:
 //
-//   field         written by, order                     read by, order
-//   avail->idx    driver, release (after ring entries)  device, acquire (before ring entries,
-//   descriptors) used->idx     device, release (after elements)      driver, acquire (before
-//   elements, data) avail->flags, used_event   driver, relaxed; then a full fence, then it reads
-//   used->idx again
-//                 device, relaxed, after its full fence that follows the store of used->idx
-//   used->flags, avail_event   device, relaxed; then a full fence, then it reads avail->idx again
-//                 driver, relaxed, after its full fence that follows the store of avail->idx
+//   avail->idx    driver stores, release: after the ring's entries and descriptors
+//                 device loads, acquire: before them
+//   used->idx     device stores, release: after the elements
+//                 driver loads, acquire: before the elements and data
+//   avail->flags, used_event
+//                 driver stores, relaxed; then a full fence, then it loads used->idx again
+//                 device loads, relaxed, after its full fence that follows the store of used->idx
+//   used->flags, avail_event
+//                 device stores, relaxed; then a full fence, then it loads avail->idx again
+//                 driver loads, relaxed, after its full fence that follows the store of avail->idx
 //
 // The two pairs of full fences are the classic store buffer pattern: each side stores one field and
 // loads the other's; without both fences, each can miss the other's store and both sleep (x86 too).
