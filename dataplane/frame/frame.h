@@ -71,11 +71,6 @@ struct burst {
 	uint32_t longest; // length of the longest
 	// A port that finds out in passing says so; the worker clears it before each rx.
 	bool is_uniform; // all frames begin with the same 14 bytes: addresses and type
-	// A port that can offer frames again, ahead of what comes after them, says so. The
-	// switch then names those that found no room, each destination's in order.
-	bool may_return;
-	uint32_t n_back;
-	uint8_t back[FRAME_BURST];
 	struct frame f[FRAME_BURST];
 };
 
@@ -83,8 +78,6 @@ struct burst {
 static inline void burst_begin(struct burst *b)
 {
 	b->n = b->flags = b->bytes = b->longest = 0;
-	b->may_return = false;
-	b->n_back = 0;
 }
 
 // Counts the frame in that was just made at b->f[b->n].

@@ -244,19 +244,14 @@ static inline uint32_t look(
 	struct port *port, struct xdp_queue *xq, struct burst *b, struct port_stats *st)
 {
 	struct xdp_pause *pause = &xq->rx.pause;
-	if (!xq->rx.n_held && xdp_pause_is_likely(pause) && xdp_pause_is_on(pause, cycles())) {
-		burst_begin(b);
+	if (xdp_pause_is_likely(pause) && xdp_pause_is_on(pause, cycles())) {
+		b->n = b->flags = b->bytes = 0;
 		return 0;
 	}
 	uint32_t n = xdp_queue_rx(xq, b, st);
-	if (!n)
-		return 0;
-	uint64_t now = cycles();
-	xdp_hold_count(&xq->rx.hold, now, xq->rx.again, port->cycles_hz);
-	b->may_return &= xdp_hold_may(&xq->rx.hold);
 	// A driver that is driven by looks must be looked at.
-	if (!xq->xsk.busy_poll)
-		xdp_pause_found(pause, now, n, xdp_pause_ticks(port->cycles_hz),
+	if (n && !xq->xsk.busy_poll)
+		xdp_pause_found(pause, cycles(), n, xdp_pause_ticks(port->cycles_hz),
 			port_load(xq->xsk.tx.producer));
 	return n;
 }
@@ -283,8 +278,6 @@ static uint32_t af_xdp_rx(struct port *port, unsigned q, struct burst *b, struct
 static void af_xdp_rx_done(struct port *port, unsigned q, struct burst *b)
 {
 	struct af_xdp *ax = af_xdp(port);
-	if (ax->lent[q] && b->n_back)
-		xdp_queue_keep(ax->lent[q], b);
 	if (ax->lent[q])
 		xdp_queue_rx_done(ax->lent[q]);
 	else if (q + 1 == port->n_rxq && ax->lent_copy)

@@ -174,43 +174,6 @@ static inline bool frame_lend(
 	return true;
 }
 
-// Where a frame of one chunk is, as long as nobody has changed its head.
-static inline struct xdp_held held_from(const struct xdp_queue *q, const struct frame *f)
-{
-	return (struct xdp_held){
-		.addr = (uint64_t)(f->seg.base - q->xsk.umem) - f->head_len, .len = f->len};
-}
-
-// Lends again what is held, ahead of all that comes.
-static void lend_held(struct xdp_queue *q, struct burst *b)
-{
-	for (uint32_t i = 0; i < q->rx.n_held; i++) {
-		const struct xdp_held *held = &q->rx.held[i];
-		struct frame *f = &b->f[b->n];
-		q->rx.lent[q->rx.n_lent++] = (uint32_t)(held->addr >> q->chunk_shift);
-		frame_begin(q, f, q->xsk.umem + held->addr, held->len);
-		if (q->claims)
-			partial_csum_claim(f, q->mtu);
-		q->rx.now[b->n] = *held;
-		burst_add(b);
-	}
-	q->rx.again = q->rx.n_held;
-	q->rx.n_held = 0;
-}
-
-void xdp_queue_keep(struct xdp_queue *q, const struct burst *b)
-{
-	uint32_t n = 0;
-	for (uint32_t i = 0; i < b->n_back; i++) {
-		q->rx.held[q->rx.n_held++] = q->rx.now[b->back[i]];
-		q->rx.lent[b->back[i]] = XDP_CHUNK_HELD;
-	}
-	for (uint32_t i = 0; i < q->rx.n_lent; i++)
-		if (q->rx.lent[i] != XDP_CHUNK_HELD)
-			q->rx.lent[n++] = q->rx.lent[i];
-	q->rx.n_lent = n;
-}
-
 static void rx_wake(struct xdp_queue *q, struct port_stats *st)
 {
 	st->notified++;
@@ -230,13 +193,11 @@ uint32_t xdp_queue_rx(struct xdp_queue *q, struct burst *b, struct port_stats *s
 		rx_wake(q, st);
 		avail = xsk_ring_avail(r, FRAME_BURST);
 	}
-	if (!avail && !q->rx.n_held)
+	if (!avail)
 		return 0;
 	for (uint32_t i = 0; i < avail && i < 4; i++)
 		__builtin_prefetch(q->xsk.umem + ring[(r->cons + i) & r->mask].addr);
 
-	lend_held(q, b);
-	const uint32_t n_held = b->n, held_bytes = b->bytes;
 	while (b->n < FRAME_BURST && q->rx.n_lent < XDP_QUEUE_LENT) {
 		uint32_t left = r->prod - r->cons;
 		uint32_t n_descs = left ? frame_extent(q, r->cons, left) : 0;
@@ -245,18 +206,14 @@ uint32_t xdp_queue_rx(struct xdp_queue *q, struct burst *b, struct port_stats *s
 		if (left > 4)
 			__builtin_prefetch(q->xsk.umem + ring[(r->cons + 4) & r->mask].addr);
 		struct frame *f = &b->f[b->n];
-		if (frame_lend(q, f, r->cons, n_descs, st)) {
-			q->rx.now[b->n] = held_from(q, f);
+		if (frame_lend(q, f, r->cons, n_descs, st))
 			burst_add(b);
-		}
 		r->cons += n_descs;
 	}
 	// The descriptors are read. Pairs with the kernel's acquire in xskq_prod_reserve_desc().
 	__atomic_store_n(r->consumer, r->cons, __ATOMIC_RELEASE);
-	// Frames of several chunks, and those beside one that was refused, do not come again.
-	b->may_return = q->rx.n_lent == b->n;
-	st->rx_frames += b->n - n_held;
-	st->rx_bytes += b->bytes - held_bytes;
+	st->rx_frames += b->n;
+	st->rx_bytes += b->bytes;
 	st->rx_bursts++;
 	if (!b->n)
 		xdp_queue_rx_done(q); // all were dropped: nobody else gives them back
@@ -473,8 +430,7 @@ bool xdp_queue_arm(struct xdp_queue *q)
 {
 	if (xsk_ring_needs_wakeup(&q->xsk.fill))
 		recvfrom(q->xsk.fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
-	return xsk_ring_avail(&q->xsk.rx, 1) || q->rx.n_held ||
-	       __atomic_load_n(&q->kick, __ATOMIC_RELAXED);
+	return xsk_ring_avail(&q->xsk.rx, 1) || __atomic_load_n(&q->kick, __ATOMIC_RELAXED);
 }
 
 // --- for people and tests ---
@@ -500,7 +456,7 @@ void xdp_queue_census(const struct xdp_queue *q, struct xdp_census *out)
 	*out = (struct xdp_census){
 		.rx_fill = ring_level(&q->xsk.fill),
 		.rx_ring = ring_level(&q->xsk.rx),
-		.rx_lent = q->rx.n_lent + q->rx.n_held,
+		.rx_lent = q->rx.n_lent,
 		.tx_free = q->tx.n_free,
 		.tx_ring = ring_level(&q->xsk.tx),
 		.tx_done = ring_level(&q->xsk.comp),

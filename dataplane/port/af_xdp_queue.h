@@ -2,7 +2,7 @@
 // One queue of an AF_XDP port as its workers use it: rings, and who owns each packet buffer.
 //
 // The UMEM's chunks are in two pools that never mix. A chunk to receive into goes
-//	fill ring -> kernel -> receive ring -> lent to the switch (and again, if held) -> fill ring
+//	fill ring -> kernel -> receive ring -> lent to the switch -> fill ring
 // and one to send from
 //	free list -> transmit ring -> kernel -> completion ring -> free list.
 // There are as many of the first as the fill ring has entries, so a chunk that comes back always
@@ -15,7 +15,6 @@
 #pragma once
 
 #include "dataplane/frame/frame.h"
-#include "dataplane/port/af_xdp_hold.h"
 #include "dataplane/port/af_xdp_pause.h"
 #include "dataplane/port/stats.h"
 #include "dataplane/port/xsk.h"
@@ -28,8 +27,6 @@
 #define XDP_RX_HEADROOM 256u              // what the kernel leaves before a received frame
 #define XDP_CHUNK_SMALL 2048u             // of a device with a usual MTU
 #define XDP_CHUNK_LARGE 4096u
-
-#define XDP_CHUNK_HELD UINT32_MAX // in `lent`: not to be given back yet
 
 enum xdp_chunk_owner { XDP_CHUNK_OURS, XDP_CHUNK_KERNEL };
 
@@ -59,14 +56,6 @@ struct xdp_queue {
 		uint32_t awake; // looks since the worker last slept, up to XDP_QUEUE_AWAKE
 		bool skip;      // in the middle of a frame that is refused
 		struct xdp_pause pause;
-		// Frames that found no room, to be lent again first.
-		uint32_t n_held;
-		bool again; // the burst that is lent begins with such
-		struct xdp_held {
-			uint64_t addr;
-			uint32_t len;
-		} held[FRAME_BURST], now[FRAME_BURST]; // now: where the frames of this burst are
-		struct xdp_hold hold;
 	} rx __attribute__((aligned(64)));
 
 	// Who holds the transmit lock.
@@ -96,8 +85,6 @@ void xdp_queue_free(struct xdp_queue *q);
 // 802.1Q tag not counted.
 uint32_t xdp_queue_rx(struct xdp_queue *q, struct burst *b, struct port_stats *st);
 void xdp_queue_rx_done(struct xdp_queue *q);
-// Before rx_done: keeps the frames that the burst names as given back, to be lent again first.
-void xdp_queue_keep(struct xdp_queue *q, const struct burst *b);
 uint32_t xdp_queue_tx(struct xdp_queue *q, uint32_t max_len, const struct frame *f,
 	const uint8_t *list, uint32_t n, struct port_stats *st);
 // Wake the kernel if it wants to be woken: for buffers to receive into, for frames to send.

@@ -220,7 +220,6 @@ static void send_parts(struct forward *fw, const struct plan_port *out, const st
 	uint8_t all[FRAME_BURST];
 	int n;
 
-	fw->burst->may_return = false; // what is cut now is ahead of what would come again
 	for (unsigned i = 0; i < FRAME_BURST; i++)
 		all[i] = (uint8_t)i;
 	offload_segmenter_init(&s, f, port_load(&out->port->offloads));
@@ -297,24 +296,6 @@ void deliver(struct forward *fw, uint32_t id, struct frame_list *list)
 		offer_all(fw, out, list);
 }
 
-// Gives frames that found no room back to a source that offers them again. Not those that went to
-// others too, or that a limit or a capture has counted. Returns how many are to be dropped.
-static uint32_t give_back(struct forward *fw, const uint8_t *list, uint32_t n)
-{
-	const struct plan_port *in = &fw->plan->port[fw->rxq->id];
-	struct burst *b = fw->burst;
-	uint32_t dropped = 0;
-
-	if (!b->may_return || in->policy || in->tape)
-		return n;
-	for (uint32_t i = 0; i < n; i++)
-		if (b->f[list[i]].flags & FRAME_FLOOD)
-			dropped++;
-		else
-			b->back[b->n_back++] = list[i];
-	return dropped;
-}
-
 void deliver_soon(struct forward *fw, uint32_t id, uint32_t n)
 {
 	struct port *port = fw->plan->port[id].port;
@@ -335,9 +316,7 @@ void deliver_retry(struct forward *fw)
 			list_retag(fw, out, &r->list);
 		uint32_t n = r->list.n;
 		uint32_t done = transmit(fw, out, r->q, fw->burst->f, r->list.f, n);
-		if (done < n)
-			out->port->stats[fw->worker]->drop[DROP_ring_full] +=
-				give_back(fw, r->list.f + done, n - done);
+		out->port->stats[fw->worker]->drop[DROP_ring_full] += n - done;
 	}
 	fw->n_retries = 0;
 }

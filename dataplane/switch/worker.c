@@ -123,8 +123,8 @@ static inline __attribute__((always_inline)) bool pass(
 				lap(laps, NULL);
 			continue;
 		}
+		frames += b->n;
 		forward(fw, rq, b);
-		frames += b->n - b->n_back;
 		rq->ops->rx_done(rq->port, rq->q, b);
 		forward_touch_rx(fw, rq);
 		if (laps)

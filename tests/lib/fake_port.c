@@ -34,7 +34,6 @@ struct fake_port {
 	uint32_t n_out, max_out;
 	bool forgetful, ordered;
 	uint32_t view_len;
-	bool returning;
 	uint64_t cost;
 	struct frame_seg *views[FRAME_BURST];
 	uint32_t last_seq[256];
@@ -204,7 +203,6 @@ static uint32_t fake_rx(struct port *port, unsigned q, struct burst *b, struct p
 		st->rx_bytes += f->len;
 	}
 	fq->n_lent = n;
-	b->may_return = p->returning;
 	pthread_mutex_unlock(&p->lock);
 	if (n) {
 		st->rx_frames += n;
@@ -223,23 +221,12 @@ static void fake_rx_done(struct port *port, unsigned q, struct burst *b)
 	pthread_mutex_lock(&p->lock);
 	fq->calls.rx_done++;
 	assert(fq->n_lent == b->n);
-	assert(!b->n_back || p->returning);
-	struct fake_frame kept[FRAME_BURST];
-	for (uint32_t i = 0; i < b->n_back; i++) {
-		kept[i] = fq->in[b->back[i]];
-		assert(kept[i].bytes); // not twice
-		fq->in[b->back[i]].bytes = NULL;
-	}
 	for (uint32_t i = 0; i < fq->n_lent; i++) {
-		if (!fq->in[i].bytes)
-			continue;
 		memset(fq->in[i].bytes, 0xdd, fq->in[i].len); // nobody may look any more
 		free(fq->in[i].bytes);
 	}
-	uint32_t gone = fq->n_lent - b->n_back;
-	fq->n_in -= gone;
-	memmove(fq->in + b->n_back, fq->in + fq->n_lent, (fq->n_in - b->n_back) * sizeof(*fq->in));
-	memcpy(fq->in, kept, b->n_back * sizeof(*kept));
+	fq->n_in -= fq->n_lent;
+	memmove(fq->in, fq->in + fq->n_lent, fq->n_in * sizeof(*fq->in));
 	fq->n_lent = 0;
 	pthread_mutex_unlock(&p->lock);
 }
@@ -507,13 +494,6 @@ void fake_set_queues(struct port *port, uint32_t n_txq)
 void fake_set_offloads(struct port *port, uint32_t offloads)
 {
 	__atomic_store_n(&port->offloads, offloads, __ATOMIC_RELAXED);
-}
-
-void fake_set_returning(struct port *port, bool returning)
-{
-	pthread_mutex_lock(&fake(port)->lock);
-	fake(port)->returning = returning;
-	pthread_mutex_unlock(&fake(port)->lock);
 }
 
 void fake_set_view_len(struct port *port, uint32_t len)

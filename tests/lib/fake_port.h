@@ -50,8 +50,6 @@ void fake_set_queues(struct port *port, uint32_t n_txq);
 void fake_set_offloads(struct port *port, uint32_t offloads);
 // Lends what is behind the head in views of `len` bytes each; 0: in one.
 void fake_set_view_len(struct port *port, uint32_t len);
-// Takes back frames that found no room, and lends them again first.
-void fake_set_returning(struct port *port, bool returning);
 // Does not keep what it receives, only counts and checks it.
 void fake_set_forgetful(struct port *port, bool forgetful);
 // Lending a burst takes so many ticks of the cycle counter at least.

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Which receive rings are left alone for a moment, that nobody waits for a lone frame, and how long
-// frames wait for a receiver.
+// Which receive rings are left alone for a moment, and that nobody waits for a lone frame.
 #include "dataplane/port/af_xdp_pause.h"
-
-#include "dataplane/port/af_xdp_hold.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -78,24 +75,6 @@ static void test_without_a_clock_nobody_waits(void **state)
 	assert_false(xdp_pause_is_on(&p, 1000));
 }
 
-static void test_waiting_takes_credit(void **state)
-{
-	const uint64_t most = HZ / 1000 * (XDP_HOLD_NS / 1000000);
-	struct xdp_hold h = {0};
-	uint64_t now = 1000 * HZ;
-	xdp_hold_count(&h, now, false, HZ);
-	assert_int_equal(h.credit, most);
-	xdp_hold_count(&h, now += most - 1, true, HZ);
-	assert_true(xdp_hold_may(&h));
-	xdp_hold_count(&h, now += 5, true, HZ);
-	assert_false(xdp_hold_may(&h));
-	// A share of the time in which nothing waits is given back, and no more than there was.
-	xdp_hold_count(&h, now += 1000, false, HZ);
-	assert_int_equal(h.credit, 1000 / XDP_HOLD_SHARE);
-	xdp_hold_count(&h, now += 100 * HZ, false, HZ);
-	assert_int_equal(h.credit, most);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -105,7 +84,6 @@ int main(void)
 		cmocka_unit_test(test_large_bursts_do_not_wait),
 		cmocka_unit_test(test_who_sends_does_not_wait),
 		cmocka_unit_test(test_without_a_clock_nobody_waits),
-		cmocka_unit_test(test_waiting_takes_credit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

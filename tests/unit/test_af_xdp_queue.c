@@ -171,57 +171,6 @@ static void test_short_frames_are_dropped_and_their_buffers_come_back(void **sta
 	assert_true(census(k).conserved);
 }
 
-static void test_held_frames_come_again_first(void **state)
-{
-	struct fake *k = *state;
-	for (uint32_t i = 0; i < 20; i++)
-		kernel_gives(k, kernel_takes(k) + 256, 100 + i, 0);
-	assert_int_equal(rx(k), 20);
-	assert_true(k->burst.may_return);
-	// Two of them, after the switch has taken a tag off their heads.
-	for (uint8_t i = 0; i < 2; i++) {
-		struct frame *f = &k->burst.f[7 + 4 * i];
-		f->head_off += 4;
-		f->head_len -= 4;
-		f->len -= 4;
-		k->burst.back[k->burst.n_back++] = (uint8_t)(7 + 4 * i);
-	}
-	xdp_queue_keep(k->q, &k->burst);
-	xdp_queue_rx_done(k->q);
-	assert_int_equal(census(k).rx_lent, 2); // the kernel does not have them
-	assert_true(census(k).conserved);
-	assert_true(xdp_queue_arm(k->q)); // nobody sleeps meanwhile
-	kernel_gives(k, kernel_takes(k) + 256, 300, 0);
-	assert_int_equal(rx(k), 3);
-	assert_int_equal(k->burst.f[0].len, 107);
-	assert_int_equal(k->burst.f[1].len, 111);
-	assert_int_equal(k->burst.f[2].len, 300);
-	assert_true(k->q->rx.again);
-	assert_int_equal(k->st.rx_frames, 21); // counted once
-	assert_int_equal(k->st.rx_bytes, 20 * 100 + 190 + 300);
-	xdp_queue_rx_done(k->q);
-	assert_false(xdp_queue_arm(k->q));
-	assert_int_equal(census(k).rx_fill, XDP_QUEUE_RING);
-	assert_true(census(k).conserved);
-}
-
-static void test_a_burst_of_held_frames_is_no_larger(void **state)
-{
-	struct fake *k = *state;
-	for (unsigned i = 0; i < 2 * FRAME_BURST; i++)
-		kernel_gives(k, kernel_takes(k) + 256, 60, 0);
-	for (unsigned round = 0; round < 5; round++) {
-		assert_int_equal(rx(k), FRAME_BURST);
-		for (unsigned i = 0; i < FRAME_BURST; i++)
-			k->burst.back[i] = (uint8_t)i;
-		k->burst.n_back = FRAME_BURST;
-		xdp_queue_keep(k->q, &k->burst);
-		xdp_queue_rx_done(k->q);
-		assert_true(census(k).conserved);
-	}
-	assert_int_equal(k->st.rx_frames, FRAME_BURST);
-}
-
 static void give_pieces(struct fake *k, uint32_t n, uint32_t len, bool ends)
 {
 	for (uint32_t i = 0; i < n; i++)
@@ -240,7 +189,6 @@ static void test_a_frame_of_several_buffers_is_one(void **state)
 		assert_int_equal(k->burst.f[1].len, 40);
 		frame_copy(&k->burst.f[0], 0, got, n * 1000);
 		assert_int_equal(census(k).rx_lent, n + 2);
-		assert_false(k->burst.may_return);
 		xdp_queue_rx_done(k->q);
 	}
 	assert_true(census(k).conserved);
@@ -495,8 +443,6 @@ int main(void)
 		T(test_addresses_and_lengths_are_checked),
 		T(test_a_buffer_given_twice_is_lent_once),
 		T(test_short_frames_are_dropped_and_their_buffers_come_back),
-		T(test_held_frames_come_again_first),
-		T(test_a_burst_of_held_frames_is_no_larger),
 		T(test_a_frame_of_several_buffers_is_one),
 		T(test_a_frame_whose_end_is_not_there_waits),
 		T(test_a_frame_without_end_does_not_block_the_queue),

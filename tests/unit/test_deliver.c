@@ -53,48 +53,6 @@ static void what_did_not_fit_is_offered_again(void **state)
 	}
 }
 
-static void what_did_not_fit_goes_back_to_who_takes_it(void **state)
-{
-	struct rig *r = *state;
-
-	rig_learn_all(r);
-	fake_set_returning(r->port[0], true);
-	fake_set_room(r->port[1], 0, 3);
-	for (uint8_t i = 0; i < 10; i++)
-		rig_send_len(r, 0, 0, 1 + i % 2, 60, i);
-	rig_pass(r);
-	assert_int_equal(rig_dropped(r, 1, DROP_ring_full), 0);
-	assert_int_equal(fake_backlog(r->port[0]), 2);
-	assert_int_equal(rig_got(r, 2), 5); // the others do not wait
-	// They come again ahead of what follows, also if only some find room.
-	rig_send_len(r, 0, 0, 1, 60, 10);
-	rig_send_len(r, 0, 0, 2, 60, 11);
-	fake_set_room(r->port[1], 0, 1);
-	rig_pass(r);
-	assert_int_equal(fake_backlog(r->port[0]), 2);
-	fake_set_room(r->port[1], 0, UINT32_MAX);
-	rig_pass(r);
-	assert_int_equal(fake_backlog(r->port[0]), 0);
-	assert_int_equal(fake_n_received(r->port[1]), 6);
-	for (unsigned i = 0; i < 6; i++)
-		assert_int_equal(fake_received(r->port[1], i).bytes[59], 2 * i);
-	assert_int_equal(rig_dropped(r, 1, DROP_ring_full), 0);
-}
-
-static void what_went_to_others_does_not_come_again(void **state)
-{
-	struct rig *r = *state;
-
-	rig_learn_all(r);
-	fake_set_returning(r->port[0], true);
-	fake_set_room(r->port[1], 0, 0);
-	rig_send_len(r, 0, 0, 200, 60, 1); // to nobody that is known
-	rig_pass(r);
-	assert_int_equal(fake_backlog(r->port[0]), 0);
-	assert_int_equal(rig_got(r, 2), 1);
-	assert_int_equal(rig_dropped(r, 1, DROP_ring_full), 1);
-}
-
 // More lists than can wait for their second chance: the rest is dropped at once, all are counted.
 static void more_full_rings_than_can_wait(void **state)
 {
@@ -532,8 +490,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_full_ring_drops_only_its_own),
 		TEST(what_did_not_fit_is_offered_again),
-		TEST(what_did_not_fit_goes_back_to_who_takes_it),
-		TEST(what_went_to_others_does_not_come_again),
 		TEST(the_second_offer_has_the_right_tag),
 		TEST(a_port_that_is_down),
 		TEST(frames_longer_than_the_mtu),
