@@ -58,7 +58,9 @@ struct port_rxq;
 // (vhost-events), never from a worker. `ctx` is the one given to port_new.
 struct port_upcalls {
 	void *ctx;
-	// The link went up or down; `why` is a sentence ("guest connected: ...").
+	// The link went up or down; `why` is a sentence ("guest connected: ..."). The port may hold a
+	// lock of its own: no operation of it may be called from here, nor by who holds a lock that
+	// is taken here.
 	void (*link)(void *ctx, struct port *port, enum port_link link, const char *why);
 	// Something an operator wants to know; rate-limited by the caller of this.
 	void (*log)(void *ctx, struct port *port, int syslog_level, const char *text);

@@ -427,10 +427,9 @@ static bool send_away_if_gone(struct vhost_user *vu)
 	if (vu->connfd >= 0)
 		(void)shutdown(vu->connfd, SHUT_RDWR);
 	vu->refused++;
-	snprintf(vu->why, sizeof(vu->why), "%s", why);
-	pthread_mutex_unlock(&vu->lock);
 	vhost_user_say(vu, LOG_ERR, why);
-	vhost_user_link(vu, PORT_LINK_DOWN);
+	vhost_user_link_down(vu, why);
+	pthread_mutex_unlock(&vu->lock);
 	return true;
 }
 
@@ -448,17 +447,14 @@ static void vhost_user_tick(struct port *port)
 	if (vu->running)
 		is = was ? !looks_shared(vu) : looks_private(vu);
 	vu->suspect = is;
-	if (is && !was)
-		snprintf(vu->why, sizeof(vu->why), "%s",
+	if (is && !was) {
+		vhost_user_link_down(vu,
 			"guest memory seems not to be shared: the guest kicks, but its rings look "
 			"empty from here; start the VM with share=on");
-	else if (was && !is)
-		vhost_user_connected(vu);
-	pthread_mutex_unlock(&vu->lock);
-	if (is && !was)
 		vhost_user_say(vu, LOG_ERR, vu->why);
-	if (is != was)
-		vhost_user_link(vu, is ? PORT_LINK_DOWN : PORT_LINK_UP);
+	} else if (was && !is)
+		vhost_user_link_up(vu);
+	pthread_mutex_unlock(&vu->lock);
 }
 
 const struct port_ops vhost_user_ops = {

@@ -171,17 +171,37 @@ static bool hung_up(int fd)
 	return fd < 0 || poll(&p, 1, 0) < 0 || (p.revents & (POLLHUP | POLLRDHUP | POLLERR));
 }
 
-void vhost_user_link(struct vhost_user *vu, enum port_link link)
+static void set_link(struct vhost_user *vu, enum port_link link)
 {
 	__atomic_store_n(&vu->port.link, link, __ATOMIC_RELAXED);
 	if (vu->port.up.link)
 		vu->port.up.link(vu->port.up.ctx, &vu->port, link, vu->why);
 }
 
-static void link_down(struct vhost_user *vu, const char *why)
+void vhost_user_link_down(struct vhost_user *vu, const char *why)
 {
 	snprintf(vu->why, sizeof(vu->why), "%s", why);
-	vhost_user_link(vu, PORT_LINK_DOWN);
+	set_link(vu, PORT_LINK_DOWN);
+}
+
+static void feature_names(uint64_t features, char *to, size_t size)
+{
+	size_t used = 0;
+
+	*to = '\0';
+	for (const int *b = vhost_feature_bits; *b >= 0; b++)
+		if (features & FEATURE(*b) && used < size)
+			used += (size_t)snprintf(to + used, size - used, "%s%s", used ? " " : "",
+				vhost_feature_name((unsigned)*b));
+}
+
+void vhost_user_link_up(struct vhost_user *vu)
+{
+	char names[200];
+
+	feature_names(vu->features, names, sizeof(names));
+	snprintf(vu->why, sizeof(vu->why), "guest connected: %s", names);
+	set_link(vu, PORT_LINK_UP);
 }
 
 // Forgets the connection: whatever its vid does from now on is none of ours.
@@ -252,27 +272,8 @@ static void destroy_connection(int vid)
 		return;
 	pthread_mutex_lock(&vu->lock);
 	detach(vu);
+	vhost_user_link_down(vu, vhost_user_waiting(vu));
 	pthread_mutex_unlock(&vu->lock);
-	link_down(vu, vhost_user_waiting(vu));
-}
-
-static void feature_names(uint64_t features, char *to, size_t size)
-{
-	size_t used = 0;
-
-	*to = '\0';
-	for (const int *b = vhost_feature_bits; *b >= 0; b++)
-		if (features & FEATURE(*b) && used < size)
-			used += (size_t)snprintf(to + used, size - used, "%s%s", used ? " " : "",
-				vhost_feature_name((unsigned)*b));
-}
-
-void vhost_user_connected(struct vhost_user *vu)
-{
-	char names[200];
-
-	feature_names(vu->features, names, sizeof(names));
-	snprintf(vu->why, sizeof(vu->why), "guest connected: %s", names);
 }
 
 static int new_device(int vid)
@@ -284,13 +285,10 @@ static int new_device(int vid)
 		return -1;
 	pthread_mutex_lock(&vu->lock);
 	vu->features = features | vu->own_features;
-	vhost_user_connected(vu);
 	vu->suspect = false;
-	pthread_mutex_unlock(&vu->lock);
 	// Before its frames are taken: what was learnt of a guest that is gone must not be forgotten
 	// once this one's addresses are being learnt.
-	vhost_user_link(vu, PORT_LINK_UP);
-	pthread_mutex_lock(&vu->lock);
+	vhost_user_link_up(vu);
 	vu->running = true;
 	vu->stopped = false;
 	vhost_user_came();
@@ -308,8 +306,8 @@ static void destroy_device(int vid)
 	pthread_mutex_lock(&vu->lock);
 	vhost_user_stop(vu, 0, RINGS_MAX);
 	vu->running = false;
+	vhost_user_link_down(vu, "the guest's driver stopped (reboot, unbind or shutdown)");
 	pthread_mutex_unlock(&vu->lock);
-	link_down(vu, "the guest's driver stopped (reboot, unbind or shutdown)");
 }
 
 static int vring_state_changed(int vid, uint16_t i, int enable)

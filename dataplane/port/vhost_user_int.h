@@ -5,7 +5,10 @@
 // event thread starts and stops rings: it clears ring.active, waits for a grace period, and only
 // then lets anything happen to the memory, addresses or descriptors that the ring uses. Control
 // opens, closes and describes; for a moment after the start EAL's alarm thread starts rings too.
-// They share the state below under `lock`, which no worker takes and which is never held while rte_vhost is asked to take locks of its own.
+// They share the state below under `lock`, which no worker takes and which is never held while
+// rte_vhost is asked to take locks of its own. The switch is told of the link under it, so that it
+// hears of changes in the order in which they happen; what it locks meanwhile, nobody holds who
+// calls the port.
 //
 // The life of a connection: new_connection, messages (before_message .. after_message around what
 // rte_vhost does with each), new_device when the first pair is ready, destroy_device,
@@ -77,10 +80,10 @@ void vhost_user_drop_log(struct vhost_user *vu);
 // --- vhost_user_conn.c: connections ---
 
 extern const struct rte_vhost_device_ops vhost_user_device_ops;
-// Says that the link is so, for the reason in vu->why. Control or event thread, lock not held.
-void vhost_user_link(struct vhost_user *vu, enum port_link link);
-// Sets that reason to what a guest that works has negotiated. Lock held.
-void vhost_user_connected(struct vhost_user *vu);
+// Say that the link is up, with what a guest that works has negotiated, or down, and why. Control or
+// event thread, lock held.
+void vhost_user_link_up(struct vhost_user *vu);
+void vhost_user_link_down(struct vhost_user *vu, const char *why);
 // rte_vhost_driver_start, heard at once. Control.
 int vhost_user_start_driver(const char *path);
 // The port that a connection belongs to, or NULL.

@@ -20,6 +20,9 @@ static void on_link(void *ctx, struct port *port, enum port_link link, const cha
 {
 	struct echo *e = ctx;
 
+	if (e->takes_time)
+		e->takes_time(e);
+	__atomic_store_n(&e->link, link, __ATOMIC_SEQ_CST);
 	__atomic_fetch_add(
 		link == PORT_LINK_UP ? &e->links_up : &e->links_down, 1, __ATOMIC_SEQ_CST);
 }

@@ -17,6 +17,8 @@ struct echo {
 	pthread_t thread;
 	bool stop;
 	unsigned links_up, links_down, announced, logged;
+	enum port_link link; // as told last; who is told takes as long as this does, NULL: no time
+	void (*takes_time)(struct echo *e);
 	char log[512];  // the last line that the port logged
 	uint8_t mac[6]; // the last address that was to be announced
 	char dir[64], path[108];
