@@ -50,6 +50,7 @@ struct tap {
 	pthread_mutex_t lock; // guards what follows up to `file`, between control and the watch
 	struct netdev_watch watch;
 	bool running, elsewhere; // as last told
+	bool pause;              // it could not be made again: not before the next tick
 	char last_error[512];
 	struct news news;
 	// Written under lock, read by the workers; lives until the grace period after it left.
@@ -212,13 +213,14 @@ static void device_changed(void *ctx)
 		news_link(&t->news, &t->port, PORT_LINK_DOWN, "%s was deleted", name);
 		take_down(t);
 	}
-	if (!t->file && !set_up(t, &err)) {
-		news_log(&t->news, LOG_NOTICE, "%s was deleted; made again", name);
-		t->last_error[0] = 0;
-	}
-	if (!t->file && strcmp(t->last_error, err.text)) {
+	// What was made and could not be set up is gone again: word of that comes back here at once.
+	if (!t->file && !t->pause) {
+		t->pause = set_up(t, &err);
+		if (!t->pause)
+			news_log(&t->news, LOG_NOTICE, "%s was deleted; made again", name);
+		else if (strcmp(t->last_error, err.text))
+			news_log(&t->news, LOG_WARNING, "%s", err.text);
 		memcpy(t->last_error, err.text, sizeof(t->last_error));
-		news_log(&t->news, LOG_WARNING, "%s", err.text);
 	}
 	if (t->file) {
 		int rc = netdev_get(name, &dev, NULL);
@@ -289,6 +291,15 @@ static int tap_set(struct port *port, const struct port_config *config, struct e
 		port->config.mtu = config->mtu;
 	news_unlock_and_tell(&t->news, port, &t->lock);
 	return rc;
+}
+
+// The watch, which looks several times a second, may try again.
+static void tap_tick(struct port *port)
+{
+	struct tap *t = tap(port);
+	pthread_mutex_lock(&t->lock);
+	t->pause = false;
+	pthread_mutex_unlock(&t->lock);
 }
 
 static void tap_describe(struct port *port, const struct describer *to)
@@ -476,6 +487,7 @@ const struct port_ops tap_ops = {
 	.close = tap_close,
 	.set = tap_set,
 	.describe = tap_describe,
+	.tick = tap_tick,
 	.rx = tap_rx,
 	.rx_done = tap_rx_done,
 	.tx = tap_tx,
