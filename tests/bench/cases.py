@@ -25,6 +25,8 @@ def forward_cases():
         Case("nomrg", "64 B, without mergeable buffers", gen=("--no-mergeable",), setup=two),
         Case("paced90", "paced at 90 % of its own maximum", kind="paced", who=("weft", "testpmd", "ovs"),
             gen=("--verify",), setup=two, seconds=30),
+        Case("paced90-1024", "the same, rings of 1024", kind="paced", who=("weft", "testpmd", "ovs"),
+            gen=("--verify", "--ring", "1024"), setup=two, seconds=30),
         Case("paced95", "paced at 95 % of its own maximum", kind="paced", who=("weft",),
             gen=("--verify",), setup=two, seconds=30),
         Case("latency", "one-way latency at 1 Mpps", who=("weft", "testpmd", "ovs"),
