@@ -92,6 +92,7 @@ tmpdir() {
 spawn() {
 	local log=$1
 	shift
+	: >"$log" # now, not once the child runs: whoever waits for a word there must not read an old one
 	setpriv --pdeathsig KILL -- "$@" >"$log" 2>&1 </dev/null &
 	PID=$!
 	cleanup stop_pid "$PID"

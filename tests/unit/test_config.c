@@ -197,7 +197,7 @@ static void errors_name_line_key_and_remedy(void **state)
 }
 
 // A port of n characters in the value of one key: taken up to a length, refused from the next on.
-static void length_is_limited(const char *format, char fill, unsigned most, const char *key)
+static void length_is_limited(const char *before, char fill, unsigned most, const char *key)
 {
 	char value[600], text[800];
 	struct config_error err;
@@ -205,17 +205,17 @@ static void length_is_limited(const char *format, char fill, unsigned most, cons
 
 	memset(value, fill, sizeof(value));
 	value[most] = 0;
-	snprintf(text, sizeof(text), format, value);
+	snprintf(text, sizeof(text), "%s%s}]", before, value);
 	config_free(good(text));
 	value[most] = fill;
 	value[most + 1] = 0;
-	snprintf(text, sizeof(text), format, value);
+	snprintf(text, sizeof(text), "%s%s}]", before, value);
 	assert_true(config_parse(text, strlen(text), &c, &err) < 0);
 	assert_string_equal(err.error.key, key);
 	// Much longer ones, too.
 	value[most + 1] = fill;
 	value[500] = 0;
-	snprintf(text, sizeof(text), format, value);
+	snprintf(text, sizeof(text), "%s%s}]", before, value);
 	assert_true(config_parse(text, strlen(text), &c, &err) < 0);
 	assert_string_equal(err.error.key, key);
 }
@@ -228,12 +228,13 @@ static void texts_have_limits(void **state)
 		socket = sizeof(((struct port_config *)0)->socket)
 	};
 
-	length_is_limited("ports: [{name: %s, type: tap, device: t}]", 'n', PORT_NAME_MAX - 1,
-		"ports[0].name");
-	length_is_limited(PORT("type: tap, device: %s"), 'd', device - 1, "ports[0].device");
-	// With the / in front.
 	length_is_limited(
-		PORT("type: vhost-user, socket: /%s"), 's', socket - 2, "ports[0].socket");
+		"ports: [{type: tap, device: t, name: ", 'n', PORT_NAME_MAX - 1, "ports[0].name");
+	length_is_limited(
+		"ports: [{name: p, type: tap, device: ", 'd', device - 1, "ports[0].device");
+	// With the / in front.
+	length_is_limited("ports: [{name: p, type: vhost-user, socket: /", 's', socket - 2,
+		"ports[0].socket");
 	for (unsigned i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
 		char text[200];
 		struct config_error err;
