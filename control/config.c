@@ -4,6 +4,7 @@
 
 #include "control/config_value.h"
 #include "control/log.h"
+#include "control/wakeup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -209,6 +210,8 @@ static int convert(const struct conf *c, struct config *out, struct error *err)
 		rc = convert_fixed(c->fdb, out, err);
 	out->sw.idle_poll = c->idle == IDLE_POLL;
 	out->sw.idle_us = c->idle_us;
+	out->wakeup_us =
+		json_object_get(out->json, "wakeup-us") ? (int32_t)c->wakeup_us : WAKEUP_ANY;
 	out->sw.age_s = c->fdb ? c->fdb->age : 0;
 	out->sw.fdb_max = c->fdb ? c->fdb->max : 0;
 	out->privileges = c->privileges;

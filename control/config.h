@@ -30,6 +30,7 @@ struct config {
 	char api_group[64], api_admin_group[64]; // "" not given
 	char metrics_listen[64];                 // "" none
 	int log_level;
+	int32_t wakeup_us;   // WAKEUP_ANY: not given
 	uint64_t privileges; // enum conf_privilege
 	uint32_t n_fixed, n_ports;
 	struct config_static *fixed;

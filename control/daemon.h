@@ -13,6 +13,7 @@ struct event_base;
 struct health;
 struct metrics;
 struct server;
+struct wakeup;
 
 // Control thread only, all of it.
 struct daemon {
@@ -23,6 +24,7 @@ struct daemon {
 	struct server *server; // NULL: there are no clients
 	struct metrics *metrics;
 	struct health *health;
+	struct wakeup *wakeup;   // NULL: nothing is asked of the kernel
 	const char *config_path; // absolute
 	bool socket_is_fixed;    // by the command line, whatever the file says
 	json_t *saved;           // what the file said when it was read or written last

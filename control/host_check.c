@@ -2,6 +2,8 @@
 // What a good configuration will lack on this host.
 #include "control/host_check.h"
 
+#include "control/wakeup.h"
+
 #include <cap-ng.h>
 #include <errno.h>
 #include <net/if.h>
@@ -106,6 +108,15 @@ static void check_sibling(struct check *c, const struct switch_config *sw, uint3
 				sw->cores[j], sw->cores[i]);
 }
 
+static void check_wakeup(struct check *c)
+{
+	if (access(WAKEUP_FILE, W_OK) < 0)
+		tell(c,
+			"wakeup-us: %s: %s; weftd asks the kernel there: as root, or as the user "
+			"that systemd-tmpfiles lets write it",
+			WAKEUP_FILE, strerror(errno));
+}
+
 unsigned host_check(
 	const struct config *config, void (*say)(void *ctx, const char *text), void *ctx)
 {
@@ -125,6 +136,8 @@ unsigned host_check(
 					p->name, p->device);
 		}
 	}
+	if (config->wakeup_us != WAKEUP_ANY)
+		check_wakeup(&c);
 	for (uint32_t i = 0; i < config->sw.n_workers; i++)
 		if (config->sw.cores[i] >= 0)
 			check_sibling(&c, &config->sw, i);

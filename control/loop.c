@@ -8,6 +8,7 @@
 #include "control/metrics.h"
 #include "control/now.h"
 #include "control/server.h"
+#include "control/wakeup.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -30,6 +31,8 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	switch_tick(d->sw);
 	running_tick(d->running);
 	health_tick(d->health, now_ns());
+	if (d->wakeup)
+		wakeup_tick(d->wakeup);
 	events_drain(&d->events);
 }
 
@@ -112,6 +115,13 @@ static int on_rights(void *ctx, const char *group, const char *admin_group, stru
 	return server_rights(d->server, group, admin_group, err);
 }
 
+static int on_wakeup(void *ctx, int32_t us, struct error *err)
+{
+	struct daemon *d = ctx;
+
+	return d->wakeup ? wakeup_set(d->wakeup, us, err) : 0;
+}
+
 static struct event *every(struct daemon *d, uint64_t us, event_callback_fn fn)
 {
 	const struct timeval period = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
@@ -133,7 +143,8 @@ static struct event *watch(struct daemon *d, int fd, short what, event_callback_
 
 int loop_start(struct daemon *d, const struct config *config, struct error *err)
 {
-	const struct running_hooks hooks = {d, on_listen, on_socket, on_rights, on_changed};
+	const struct running_hooks hooks = {
+		d, on_listen, on_socket, on_rights, on_wakeup, on_changed};
 	uint64_t us = 0;
 	int rc;
 

@@ -8,6 +8,7 @@
 #include "control/loop.h"
 #include "control/privileges.h"
 #include "control/server.h"
+#include "control/wakeup.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -159,10 +160,16 @@ static int run(const struct config *config, const char *path, const char *socket
 	// The socket first: a second daemon must not touch a single port of the first.
 	if (server_new(socket ? socket : config->api_socket, &d.server, &err) < 0)
 		return complain(err.text);
-	if (server_rights(d.server, config->api_group, config->api_admin_group, &err) < 0 ||
+	// Its file is root's.
+	d.wakeup = wakeup_new(WAKEUP_FILE, config->wakeup_us);
+	if (!d.wakeup)
+		error_set(&err, -ENOMEM, "", "out of memory");
+	if (!d.wakeup ||
+		server_rights(d.server, config->api_group, config->api_admin_group, &err) < 0 ||
 		privileges_drop(config, &err) < 0 || eal_start(&config->sw, &err) < 0) {
 		complain(err.text);
 		server_free(d.server);
+		wakeup_free(d.wakeup);
 		return 1;
 	}
 	d.base = event_base_new();
@@ -174,6 +181,7 @@ static int run(const struct config *config, const char *path, const char *socket
 		server_free(d.server);
 	}
 	eal_stop();
+	wakeup_free(d.wakeup);
 	return status;
 }
 

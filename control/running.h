@@ -31,7 +31,8 @@ struct running_hooks {
 	// The API's socket; 1: not while this process runs, as its command line says otherwise.
 	int (*socket)(void *ctx, const char *path, struct error *err);
 	int (*rights)(void *ctx, const char *group, const char *admin_group, struct error *err);
-	void (*changed)(void *ctx, const char *text); // the configuration changed
+	int (*wakeup)(void *ctx, int32_t us, struct error *err); // how long cores may take
+	void (*changed)(void *ctx, const char *text);            // the configuration changed
 };
 
 // What applying a configuration did; strings live until the next change.

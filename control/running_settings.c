@@ -47,6 +47,13 @@ static int apply_rights(struct running *r, const struct config *c, struct error 
 	return h->rights ? h->rights(h->ctx, c->api_group, c->api_admin_group, err) : 0;
 }
 
+static int apply_wakeup(struct running *r, const struct config *c, struct error *err)
+{
+	const struct running_hooks *h = &r->hooks;
+
+	return h->wakeup ? h->wakeup(h->ctx, c->wakeup_us, err) : 0;
+}
+
 // Each thread has rights of its own, so they are given up before there are threads, once.
 static int apply_privileges(struct running *r, const struct config *c, struct error *err)
 {
@@ -107,6 +114,7 @@ static const struct step {
 	{{"metrics.listen"}, apply_listen},
 	{{"api.socket"}, apply_socket},
 	{{"api.group", "api.admin-group"}, apply_rights},
+	{{"wakeup-us"}, apply_wakeup},
 	{{"fdb.max"}, apply_fdb_max},
 	{{"workers"}, apply_workers},
 	{{"idle", "idle-us"}, apply_idle},

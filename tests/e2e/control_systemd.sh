@@ -63,6 +63,7 @@ for d in null zero full random urandom; do
 	mount --bind /dev/$d dev/$d
 done
 mknod -m 0666 dev/net/tun c 10 200
+[[ ! -c /dev/cpu_dma_latency ]] || mknod -m 0600 dev/cpu_dma_latency c $(stat -c '0x%t 0x%T' /dev/cpu_dma_latency)
 mount -t tmpfs -o mode=755 run run
 mount -t tmpfs tmp tmp
 ip link set lo up
@@ -120,6 +121,19 @@ timeout 60 "$WEFT_BUILD/tests/bench/gen" load --no-huge --rate 20000 --seconds 1
 	"/proc/$FIRST/root/run/weft/vm1.sock" "/proc/$FIRST/root/run/weft/vm2.sock" >"$T/gen" 2>&1 || fail "guests: $(<"$T/gen")"
 inside weftctl -j stats show | jq -e 'map(select(.port | startswith("vm")).tx_frames) | length == 2 and all(. > 1000)' >/dev/null ||
 	fail "no frames between guests: $(inside weftctl stats show)"
+
+if [[ -c /dev/cpu_dma_latency ]]; then
+	info "wakeup-us: the kernel's file is the user's to write, behind the sandbox too"
+	latency() { od -An -td4 -N4 /dev/cpu_dma_latency | tr -d ' '; }
+	before=$(latency)
+	rest() { [[ $(latency) == "$before" ]]; }
+	inside weftctl config set wakeup-us 20 >/dev/null || fail "wakeup-us is refused"
+	(($(latency) <= 20)) || fail "$(latency) us are allowed"
+	inside weftctl config set wakeup-us default >/dev/null
+	wait_until 10 rest
+else
+	info "there is no /dev/cpu_dma_latency here: that the unit may use it was not tried"
+fi
 
 info "reload and save: the file is applied and replaced"
 inside weftctl config set fdb age 77 >/dev/null

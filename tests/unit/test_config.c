@@ -33,6 +33,7 @@ static void every_key_arrives(void **state)
 		"workers: [{core: 0}]\n"
 		"idle: poll\n"
 		"idle-us: 70\n"
+		"wakeup-us: 20\n"
 		"fdb: {age: 60, max: 1000, static: [{mac: 52:54:00:00:00:01, vlan: 10, port: a}]}\n"
 		"api: {socket: /run/x.sock, group: root, admin-group: root}\n"
 		"metrics: {listen: 127.0.0.1:9469}\n"
@@ -59,6 +60,7 @@ static void every_key_arrives(void **state)
 	assert_int_equal(c->sw.n_workers, 1);
 	assert_true(c->sw.idle_poll);
 	assert_int_equal(c->sw.idle_us, 70);
+	assert_int_equal(c->wakeup_us, 20);
 	assert_int_equal(c->sw.age_s, 60);
 	assert_int_equal(c->sw.fdb_max, 1000);
 	assert_int_equal(c->n_fixed, 1);
