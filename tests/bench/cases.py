@@ -33,6 +33,8 @@ def forward_cases():
             gen=("--rate", "1000000", "--verify"), setup=two, kind="latency"),
         Case("first", "first frame after idle (sleeping worker)", kind="first", who=("weft",),
             gen=("--gap", "10000"), setup=two, seconds=10),
+        Case("first-awake", "first frame after idle, cores kept from halting", kind="first", who=("weft",),
+            gen=("--gap", "10000"), setup=Setup(wakeup_us=0), seconds=10),
         Case("ping", "round trip of one frame, worker polling", kind="ping", who=("weft", "testpmd", "ovs"),
             setup=Setup(poll=True)),
         Case("9000", "9000 B", gen=("--size", "9000"), who=("weft", "testpmd", "ovs"), setup=Setup(mtu=9000)),

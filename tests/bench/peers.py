@@ -63,12 +63,13 @@ def cycles_per_frame(before, after):
 class Setup:
     """What a case asks of a contestant."""
 
-    def __init__(self, ports=2, poll=False, tso=False, uplink=False, workers=(1,), addresses=0, mtu=1500):
+    def __init__(self, ports=2, poll=False, tso=False, uplink=False, workers=(1,), addresses=0, mtu=1500,
+            wakeup_us=None):
         self.ports, self.poll, self.tso, self.uplink = ports, poll, tso, uplink
-        self.workers, self.addresses, self.mtu = tuple(workers), addresses, mtu
+        self.workers, self.addresses, self.mtu, self.wakeup_us = tuple(workers), addresses, mtu, wakeup_us
 
     def key(self):
-        return (self.ports, self.poll, self.tso, self.uplink, self.workers, self.addresses, self.mtu)
+        return (self.ports, self.poll, self.tso, self.uplink, self.workers, self.addresses, self.mtu, self.wakeup_us)
 
 
 class Uplink:
@@ -205,6 +206,9 @@ class Weft(Peer):
     def launch(self):
         lines = ["workers:"] + [f"  - core: {c}" for c in self.setup.workers]
         lines += [f"idle: {'poll' if self.setup.poll else 'sleep'}"]
+        if self.setup.wakeup_us is not None:
+            # Of the whole host, as long as this weftd lives: no other case may share its setup.
+            lines += [f"wakeup-us: {self.setup.wakeup_us}"]
         lines += [f"api: {{socket: {self.dir}/api.sock}}", "ports:"]
         for i in range(self.setup.ports):
             mtu = f", mtu: {self.setup.mtu}" if self.setup.mtu != 1500 else ""
