@@ -221,53 +221,6 @@ static void requests_never_offered(void **state)
 	still_works();
 }
 
-static void ring_sizes_and_addresses(void **state)
-{
-	static const uint32_t sizes[] = {0, 3, 100, 65536};
-	struct front_guest g;
-
-	for (unsigned i = 0; i < 4; i++) {
-		guest_init(&g, (struct front_guest_config){0});
-		assert_int_equal(front_guest_meet(&g), 0);
-		assert_int_equal(front_guest_negotiate(&g), 0);
-		assert_int_equal(front_guest_share_memory(&g), 0);
-		assert_int_equal(front_guest_make_rings(&g), 0);
-		for (unsigned q = 0; q < 2; q++) {
-			front_guest_start_ring(&g, q);
-			vhost_front_set_vring_num(&g.front, q, sizes[i]);
-		}
-		front_guest_enable(&g, true);
-		usleep(20000);
-		front_guest_fini(&g);
-	}
-	// Areas that start 8 bytes before the end of memory, or are not aligned.
-	for (unsigned i = 0; i < 6; i++) {
-		uint64_t at[3], last;
-
-		guest_init(&g, (struct front_guest_config){0});
-		assert_int_equal(front_guest_meet(&g), 0);
-		assert_int_equal(front_guest_negotiate(&g), 0);
-		assert_int_equal(front_guest_share_memory(&g), 0);
-		assert_int_equal(front_guest_make_rings(&g), 0);
-		last = (uintptr_t)g.mem[0].map + g.mem[0].size - 16;
-		for (unsigned q = 0; q < 2; q++) {
-			front_guest_start_ring(&g, q);
-			at[0] = (uintptr_t)g.queues[q].drv.desc;
-			at[1] = (uintptr_t)g.queues[q].drv.used;
-			at[2] = (uintptr_t)g.queues[q].drv.avail;
-			at[i % 3] = i < 3 ? last : at[i % 3] + 1;
-			vhost_front_set_vring_addr(&g.front, q, 0, at[0], at[1], at[2], 0);
-			vhost_front_set_vring_kick(&g.front, q, g.queues[q].kick);
-		}
-		front_guest_enable(&g, true);
-		usleep(20000);
-		// Nothing of it ran: no frame is taken.
-		assert_true(echo_drops(port, DROP_malformed) == 0);
-		front_guest_fini(&g);
-	}
-	still_works();
-}
-
 // An MTU that no frame has is not taken over.
 static void mtus_that_cannot_be(void **state)
 {
@@ -755,7 +708,6 @@ int main(void)
 		PORT_TEST(descriptors_that_are_no_eventfds),
 		PORT_TEST(queues_that_the_port_has_not),
 		PORT_TEST(requests_never_offered),
-		PORT_TEST(ring_sizes_and_addresses),
 		PORT_TEST(mtus_that_cannot_be),
 		PORT_TEST(half_a_message),
 		PORT_TEST(second_connection),
