@@ -20,6 +20,16 @@ wait_until 10 ping_ok a 10.0.0.2 56 1
 
 reaches() { wait_until 10 ping_ok a 10.0.0.2 56 1; }
 state_is() { has "map(select(.name == \"up\"))[0].state == \"$1\"" port show; }
+
+# resumes WHAT: traffic is back; prints how long after this call, which follows what brought it back at once. Addresses
+# are told, as a lost ARP request is repeated after a second only.
+resumes() {
+	local from=${EPOCHREALTIME/./}
+	ip -n "$(ns a)" neigh replace 10.0.0.2 lladdr 02:00:00:00:00:02 dev eth0
+	ip -n "$(ns b)" neigh replace 10.0.0.1 lladdr 02:00:00:00:00:01 dev eth0
+	wait_until 10 in_ns a ping -n -q -c 1 -W 0.05 10.0.0.2
+	info "$1: traffic is back after $(((${EPOCHREALTIME/./} - from) / 1000)) ms"
+}
 told() { wait_until 10 grep -q "$1" "$T/monitor"; }
 
 # Removed, and made again: the event says so, and traffic is back by itself.
@@ -28,30 +38,29 @@ wait_until 10 state_is down
 told 'b was removed'
 veth sw b b eth0 02:00:00:00:00:02
 ip -n "$(ns b)" addr add 10.0.0.2/24 dev eth0
+resumes "the device was made again"
 wait_until 10 state_is up
-reaches
 
 # Into another namespace and back.
 ns_add other
 ip -n "$(ns sw)" link set dev b netns "$(ns other)"
 wait_until 10 state_is down
 ip -n "$(ns other)" link set dev b netns "$(ns sw)"
-wait_until 10 state_is up
-reaches
+resumes "the device is back from another namespace"
 
 # Carrier.
 ip -n "$(ns b)" link set dev eth0 down
 wait_until 10 state_is down
 told 'no carrier'
 ip -n "$(ns b)" link set dev eth0 up
-wait_until 10 state_is up
-reaches
+resumes "the carrier is back"
 
 # Jumbo frames on both sides; then one side without: the event says which MTU to set.
 ip -n "$(ns a)" link set dev eth0 mtu 9000
 ip -n "$(ns b)" link set dev eth0 mtu 9000
 ip -n "$(ns sw)" link set dev a mtu 9000
 ip -n "$(ns sw)" link set dev b mtu 9000
+resumes "the MTU was changed"
 eventually '[.. | .multi_buffer? // empty] == [true]' port show up
 wait_until 10 ping_ok a 10.0.0.2 8972 1
 ping_ok a 10.0.0.2 8972 || fail "jumbo frames are lost"
