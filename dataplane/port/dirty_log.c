@@ -18,9 +18,8 @@ void dirty_log_mark(const struct dirty_log *log, uint64_t gpa, uint64_t len)
 	for (page = gpa / DIRTY_LOG_PAGE; page <= last && page / 8 < log->size; page++) {
 		uint8_t bit = (uint8_t)(1u << (page % 8));
 
-		// The VMM takes bits out with an atomic exchange. A bit that is set already is set
-		// again all the same: it may be about to be taken.
-		__atomic_fetch_or(&log->base[page / 8], bit, __ATOMIC_SEQ_CST);
+		// Pairs with the VMM's exchange. Never "if not set": see the header.
+		__atomic_fetch_or(&log->base[page / 8], bit, __ATOMIC_RELEASE);
 	}
 }
 

@@ -12,9 +12,16 @@ struct dirty_log {
 };
 
 // Marks [gpa, gpa + len) as written. What lies beyond the bitmap is left out: it was checked to
-// cover all memory when it was mapped, so only a range that was checked can come here. The bits are
-// set with release order, after the writes that they stand for (the VMM clears a bit before it
-// copies the page). Worker.
+// cover all memory when it was mapped, so only a range that was checked can come here. Worker, after
+// the writes that the bits stand for.
+//
+// The bits are set with release order, and that is enough. The VMM takes them with an atomic exchange
+// and copies the page after it. Either the exchange comes after ours in the order of changes to that
+// byte: then the bit is taken, by it or by one between, and with the bit our writes are
+// seen. Or it comes before: then the bit is there for the next exchange, and the page is copied
+// again. This holds because a bit that is set already is set all the same: to look first and leave it
+// would need a full fence between the writes and the look, as the VMM may be about to take the bit
+// and then copy what we had not written yet.
 void dirty_log_mark(const struct dirty_log *log, uint64_t gpa, uint64_t len);
 
 // Maps `size` bytes of `fd`, which must be a tmpfs or hugetlbfs file at least so long, and which
