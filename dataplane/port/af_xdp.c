@@ -3,6 +3,7 @@
 #include "dataplane/port/af_xdp.h"
 
 #include "dataplane/frame/eth.h"
+#include "dataplane/port/af_xdp_census.h"
 #include "dataplane/port/af_xdp_device.h"
 #include "dataplane/port/cycles.h"
 
@@ -63,7 +64,7 @@ static void describe_queue(const struct xdp_queue *q, const struct describer *to
 {
 	struct xdp_statistics kernel;
 	struct xdp_census c;
-	xdp_queue_census(q, &c);
+	xdp_census_take(q, &c);
 	xsk_statistics(&q->xsk, &kernel);
 	to->open(to->ctx, NULL);
 	to->num(to->ctx, "queue", q->index);

@@ -30,14 +30,6 @@
 
 enum xdp_chunk_owner { XDP_CHUNK_OURS, XDP_CHUNK_KERNEL };
 
-// Where the chunks of a queue are; for people and tests. Exact while no worker is in the queue.
-struct xdp_census {
-	uint32_t rx_fill, rx_ring, rx_lent, rx_kernel; // sum: XDP_QUEUE_RING
-	uint32_t tx_free, tx_ring, tx_done, tx_kernel; // sum: XDP_QUEUE_RING
-	uint64_t bad; // ring entries refused: out of bounds, or of a chunk the kernel has not
-	bool conserved;
-};
-
 struct xdp_queue {
 	struct xsk xsk;
 	uint32_t index;
@@ -91,6 +83,3 @@ uint32_t xdp_queue_tx(struct xdp_queue *q, uint32_t max_len, const struct frame 
 void xdp_queue_wake_rx(struct xdp_queue *q, struct port_stats *st);
 void xdp_queue_wake_tx(struct xdp_queue *q, struct port_stats *st);
 bool xdp_queue_arm(struct xdp_queue *q);
-
-// Any thread.
-void xdp_queue_census(const struct xdp_queue *q, struct xdp_census *out);

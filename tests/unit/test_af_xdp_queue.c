@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Whatever the rings say, no buffer is used that is not ours, and none is lost: rings of the test's
 // own in place of the kernel's.
-#include "dataplane/port/af_xdp_queue.h"
+#include "dataplane/port/af_xdp_census.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -99,7 +99,7 @@ static uint32_t rx(struct fake *k)
 static struct xdp_census census(struct fake *k)
 {
 	struct xdp_census c;
-	xdp_queue_census(k->q, &c);
+	xdp_census_take(k->q, &c);
 	return c;
 }
 
