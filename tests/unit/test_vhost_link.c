@@ -64,10 +64,12 @@ static void change_guests_meanwhile(struct echo *e)
 	}
 }
 
+// The guest kicks meanwhile, as what it did before its rings started does not count.
 static void tick_until_told(void)
 {
 	port->takes_time = change_guests_meanwhile;
 	for (unsigned i = 0; i < ECHO_WAIT_MS && !changes; i++) {
+		(void)eventfd_write(front_guest_txq(&old, 0)->kick, 1);
 		port->port->ops->tick(port->port);
 		usleep(1000);
 	}
@@ -112,7 +114,6 @@ static void one_who_comes_while_another_is_suspected(void **state)
 	assert_true(echo_wait(&port->links_up, 1));
 	for (unsigned q = 0; q < 2; q++)
 		memset(old.queues[q].drv.desc, 0, sizeof(struct vring_desc));
-	assert_int_equal(eventfd_write(front_guest_txq(&old, 0)->kick, 2), 0);
 	tick_until_told();
 	expect_up();
 }
