@@ -65,6 +65,7 @@ int vhost_ring_start(struct vhost_ring *r, const struct vhost_ring_config *c)
 		return rc;
 	vq_device_set_next(&r->vq, c->next_avail, c->next_used);
 	r->mem = c->mem;
+	r->stuck = c->stuck;
 	if (c->log)
 		r->log = *c->log;
 	r->log_used = c->log_used;
@@ -187,9 +188,11 @@ void vhost_ring_notify(struct vhost_ring *r, struct port_stats *st)
 		return;
 	}
 	st->notified++;
-	// An eventfd at its limit is readable already: EAGAIN counts as delivered.
-	if (r->callfd >= 0)
-		(void)!eventfd_write(r->callfd, 1);
+	// An eventfd at its limit is readable already: EAGAIN counts as delivered. A VMM that has made
+	// it blocking again holds the worker up until worker_main()'s timer interrupts the write, once.
+	if (r->callfd >= 0 && !__atomic_load_n(r->stuck, __ATOMIC_RELAXED) &&
+		eventfd_write(r->callfd, 1) && errno == EINTR)
+		__atomic_store_n(r->stuck, true, __ATOMIC_RELAXED);
 }
 
 static void log_event(struct vhost_ring *r)

@@ -36,6 +36,7 @@ struct vhost_ring {
 	uint32_t n_looks;            // descriptors of long chains that this call has looked at
 	uint32_t max_segs;
 	struct frame_seg *segs; // views of frames in several pieces; owned
+	bool *stuck;            // of all rings of a VMM: a write to a callfd had to be interrupted
 };
 
 // What a ring is started with. Pointers of the rings must lie inside `mem` (checked by the caller).
@@ -49,6 +50,8 @@ struct vhost_ring_config {
 	uint64_t features;           // negotiated
 	uint16_t size, next_avail, next_used;
 	int callfd, kickfd; // duplicated; -1 none
+	// Outlives the ring's run. The worker sets it when a call has held it up, and makes no more.
+	bool *stuck;
 	bool discard;
 };
 

@@ -411,25 +411,35 @@ static bool sends_no_memory(struct vhost_user *vu)
 	return true;
 }
 
-// A guest whose memory has gone cannot be helped: its VMM is sent away, and may come back with all
-// that it has.
-static bool send_away_if_gone(struct vhost_user *vu)
+// Why a VMM cannot stay, or NULL.
+static const char *fault_of(const struct vhost_user *vu)
 {
-	static const char why[] = "the VMM took away memory that it shares with us (a file was cut "
-				  "short, or huge pages ran out): disconnected";
+	if (vhost_fault_seen(&vu->mem) || vhost_fault_seen(&vu->log))
+		return "the VMM took away memory that it shares with us (a file was cut short, or "
+		       "huge pages ran out): disconnected";
+	if (__atomic_load_n(&vu->stuck, __ATOMIC_RELAXED))
+		return "the VMM made a descriptor for calls blocking and full, which held all "
+		       "guests up: disconnected";
+	return NULL;
+}
 
-	if (!vhost_fault_seen(&vu->mem) && !vhost_fault_seen(&vu->log))
+// A guest whose memory has gone cannot be helped: its VMM is sent away, and may come back with all
+// that it has. Lock held.
+static bool send_away_if_faulty(struct vhost_user *vu)
+{
+	const char *why = fault_of(vu);
+
+	if (!why)
 		return false;
-	pthread_mutex_lock(&vu->lock);
 	vhost_user_stop(vu, 0, RINGS_MAX);
 	vhost_user_drop_mem(vu);
 	vhost_user_drop_log(vu);
+	vu->stuck = false;
 	if (vu->connfd >= 0)
 		(void)shutdown(vu->connfd, SHUT_RDWR);
 	vu->refused++;
 	vhost_user_say(vu, LOG_ERR, why);
 	vhost_user_link_down(vu, why);
-	pthread_mutex_unlock(&vu->lock);
 	return true;
 }
 
@@ -438,9 +448,11 @@ static void vhost_user_tick(struct port *port)
 	struct vhost_user *vu = vhost_user(port);
 	bool was, is;
 
-	if (send_away_if_gone(vu))
-		return;
 	pthread_mutex_lock(&vu->lock);
+	if (send_away_if_faulty(vu)) {
+		pthread_mutex_unlock(&vu->lock);
+		return;
+	}
 	if (sends_no_memory(vu))
 		vhost_user_say(vu, LOG_ERR, vu->why);
 	was = is = vu->suspect;

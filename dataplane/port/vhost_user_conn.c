@@ -211,7 +211,7 @@ static void detach(struct vhost_user *vu)
 	set_vid(vu->vid, NULL);
 	vu->vid = vu->connfd = -1;
 	vhost_user_drop_mem(vu);
-	vu->running = vu->stopped = vu->suspect = false;
+	vu->running = vu->stopped = vu->suspect = vu->stuck = false;
 	vu->features = vu->own_features = 0;
 	// What this VMM said of its MTU is none of the next one's.
 	__atomic_store_n(

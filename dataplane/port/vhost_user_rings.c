@@ -77,7 +77,7 @@ static void ring_start(struct vhost_user *vu, unsigned i, bool discard)
 {
 	struct ring *ring = &vu->ring[i];
 	struct vhost_ring_config c = {
-		.mem = &vu->mem, .features = vu->features, .discard = discard};
+		.mem = &vu->mem, .features = vu->features, .discard = discard, .stuck = &vu->stuck};
 	struct rte_vhost_vring v;
 	int rc;
 

@@ -695,6 +695,7 @@ static void test_descriptors_of_events(void **state)
 {
 	struct vhost_ring_config c;
 	eventfd_t count;
+	bool stuck = false;
 	int fd = eventfd(0, EFD_NONBLOCK), lowest = dup(0);
 	close(lowest);
 	bed_open(sets[0], MODERN, RING, 0, false);
@@ -704,7 +705,8 @@ static void test_descriptors_of_events(void **state)
 		.mem = &bed.mem,
 		.size = RING,
 		.callfd = fd,
-		.kickfd = -1};
+		.kickfd = -1,
+		.stuck = &stuck};
 	struct vhost_ring r;
 	assert_int_equal(vhost_ring_start(&r, &c), 0);
 	vhost_ring_notify(&r, &bed.st); // the first decision of a ring is to signal

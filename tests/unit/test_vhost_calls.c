@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// A VMM that makes the descriptor for its calls blocking and full: the worker waits in a write to it,
+// but not for good, and the other guests go on.
+#include "dataplane/port/vhost_features.h"
+#include "dataplane/switch/switch.h"
+
+#include "tests/lib/echo.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { SENDER, RECEIVER, HOSTILE, GUESTS };
+
+static char dir[] = "/tmp/weft-test-XXXXXX";
+static struct sw *sw;
+static struct front_guest guests[GUESTS];
+
+static bool is_up(const char *name)
+{
+	struct switch_port p;
+
+	return !switch_port_find(sw, name, &p) && p.link_up;
+}
+
+static int open_all(void **state)
+{
+	struct switch_config config = {.n_workers = 1, .cores = {-1}};
+	struct error err = {0};
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(switch_new(&config, &sw, &err), 0);
+	for (unsigned i = 0; i < GUESTS; i++) {
+		struct switch_port_config c = {.port.type = "vhost-user", .vlan.access = 1};
+		// Without EVENT_IDX a guest that does not poll is called for every burst.
+		struct front_guest_config g = {
+			.features = FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_NET_F_MRG_RXBUF)};
+
+		snprintf(c.port.name, sizeof(c.port.name), "g%u", i);
+		snprintf(c.port.socket, sizeof(c.port.socket), "%s/%u", dir, i);
+		g.socket = c.port.socket;
+		assert_int_equal(switch_port_add(sw, &c, &err), 0);
+		assert_int_equal(front_guest_init(&guests[i], &g), 0);
+		assert_int_equal(front_guest_connect(&guests[i]), 0);
+		for (unsigned t = 0; !is_up(c.port.name) && t < ECHO_WAIT_MS; t++)
+			usleep(1000);
+		assert_true(is_up(c.port.name));
+	}
+	return 0;
+}
+
+static int close_all(void **state)
+{
+	uint64_t count;
+
+	// Should the worker wait for ever, after all.
+	if (!fcntl(guests[HOSTILE].queues[0].call, F_SETFL, O_NONBLOCK))
+		(void)!eventfd_read(guests[HOSTILE].queues[0].call, &count);
+	for (unsigned i = 0; i < GUESTS; i++)
+		front_guest_fini(&guests[i]);
+	switch_free(sw);
+	return rmdir(dir);
+}
+
+// Nobody has sent to the sender, so what it sends goes to all others.
+static void expect_frame(unsigned seed)
+{
+	static uint8_t out[200], in[2000];
+
+	echo_make_frame(out, sizeof(out), seed);
+	assert_int_equal(
+		front_guest_send(&guests[SENDER], 0, NULL, out, sizeof(out), ECHO_WAIT_MS), 0);
+	assert_int_equal(front_guest_recv(&guests[RECEIVER], 0, NULL, in, sizeof(in), ECHO_WAIT_MS),
+		sizeof(out));
+	assert_memory_equal(out, in, sizeof(out));
+}
+
+static void calls_that_wait(void **state)
+{
+	int call = guests[HOSTILE].queues[0].call;
+	bool closed = false;
+	uint64_t count;
+
+	expect_frame(0);
+	assert_int_equal(fcntl(call, F_SETFL, O_NONBLOCK), 0);
+	(void)!eventfd_read(call, &count);
+	assert_int_equal(eventfd_write(call, UINT64_MAX - 1), 0);
+	assert_int_equal(fcntl(call, F_SETFL, 0), 0);
+	for (unsigned i = 1; i < 20; i++)
+		expect_frame(i);
+	for (unsigned i = 0; i < ECHO_WAIT_MS && !closed; i++) {
+		switch_tick(sw);
+		closed = vhost_front_is_closed(&guests[HOSTILE].front, 1);
+	}
+	assert_true(closed);
+	for (unsigned i = 20; i < 30; i++)
+		expect_frame(i);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(calls_that_wait, open_all, close_all),
+	};
+
+	return cmocka_run_group_tests(tests, echo_start_eal, NULL);
+}
