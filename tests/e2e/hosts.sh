@@ -34,9 +34,9 @@ done
 # Real TCP and UDP, both ways.
 spawn "$T/iperf.log" ip netns exec "$(ns b)" iperf3 -s -p 5201
 wait_until 5 in_ns a sh -c 'iperf3 -c 10.0.0.2 -n 1K'
-in_ns a iperf3 -c 10.0.0.2 -n 20M -J >"$T/tcp" || fail "iperf3 over TCP: $(cat "$T/tcp")"
-in_ns a iperf3 -c 10.0.0.2 -n 20M -R -J >"$T/tcp" || fail "iperf3 over TCP, reverse: $(cat "$T/tcp")"
-in_ns a iperf3 -c 10.0.0.2 -u -b 10M -n 2M -J >"$T/udp" || fail "iperf3 over UDP: $(cat "$T/udp")"
+bulk a -c 10.0.0.2 -n 20M -J >"$T/tcp" || fail "iperf3 over TCP: $(cat "$T/tcp")"
+bulk a -c 10.0.0.2 -n 20M -R -J >"$T/tcp" || fail "iperf3 over TCP, reverse: $(cat "$T/tcp")"
+bulk a -c 10.0.0.2 -u -b 10M -n 2M -J >"$T/udp" || fail "iperf3 over UDP: $(cat "$T/udp")"
 # What is lost is lost in the receiver's socket, which may be too slow on a busy machine; not here.
 lost=$(jq .end.sum.lost_packets "$T/udp")
 overrun=$(in_ns b awk '/^Udp: [0-9]/ { print $6 }' /proc/net/snmp)

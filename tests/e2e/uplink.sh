@@ -63,10 +63,10 @@ reach() {
 	wait_until 5 ping_ok "$from" "$to" 56 1
 	ping_ok "$from" "$to" 1400 || fail "$from does not reach $to without loss"
 	wait_until 5 in_ns "$from" iperf3 -c "$to" -n 1K
-	in_ns "$from" iperf3 -c "$to" -n 10M >"$T/out" || fail "TCP $from $to: $(cat "$T/out")"
-	in_ns "$from" iperf3 -c "$to" -n 10M -R >"$T/out" || fail "TCP $from $to -R: $(cat "$T/out")"
+	bulk "$from" -c "$to" -n 10M >"$T/out" || fail "TCP $from $to: $(cat "$T/out")"
+	bulk "$from" -c "$to" -n 10M -R >"$T/out" || fail "TCP $from $to -R: $(cat "$T/out")"
 	# So few that they fit the receiver's socket buffer even if it does not get to run.
-	in_ns "$from" iperf3 -c "$to" -u -b 20M -l 1000 -n 60K -J >"$T/out" || fail "UDP $from $to: $(cat "$T/out")"
+	bulk "$from" -c "$to" -u -b 20M -l 1000 -n 60K -J >"$T/out" || fail "UDP $from $to: $(cat "$T/out")"
 	jq -e '.end.sum.lost_packets == 0' "$T/out" >/dev/null || fail "UDP $from $to loses: $(jq -c .end.sum "$T/out")"
 }
 

@@ -31,13 +31,13 @@ eventually 'length == 3 and all(.[]; .state == "up")' port show
 spawn "$T/iperf.log" ip netns exec "$(ns b)" iperf3 -s -p 5201
 for to in 10.0.0.2 fd00::2; do
 	wait_until 10 in_ns a iperf3 -c "$to" -n 1K
-	in_ns a timeout 60 iperf3 -c "$to" -n 50M >"$T/out" || fail "TCP a $to: $(cat "$T/out")"
-	in_ns a timeout 60 iperf3 -c "$to" -n 50M -R >"$T/out" || fail "TCP a $to -R: $(cat "$T/out")"
+	bulk a -c "$to" -n 50M >"$T/out" || fail "TCP a $to: $(cat "$T/out")"
+	bulk a -c "$to" -n 50M -R >"$T/out" || fail "TCP a $to -R: $(cat "$T/out")"
 done
 # To a port that takes segments as they are, and from it.
 wait_until 10 in_ns h iperf3 -c 10.0.0.2 -n 1K
-in_ns h timeout 60 iperf3 -c 10.0.0.2 -n 50M >"$T/out" || fail "TCP h b: $(cat "$T/out")"
-in_ns h timeout 60 iperf3 -c 10.0.0.2 -n 50M -R >"$T/out" || fail "TCP h b -R: $(cat "$T/out")"
+bulk h -c 10.0.0.2 -n 50M >"$T/out" || fail "TCP h b: $(cat "$T/out")"
+bulk h -c 10.0.0.2 -n 50M -R >"$T/out" || fail "TCP h b -R: $(cat "$T/out")"
 for port in a b h; do
 	check "$(drops_of $port malformed) == 0 and $(drops_of $port too_long) == 0" stats show
 done

@@ -75,7 +75,7 @@ while is_running "$load"; do
 	connection_lives "under load from the VM"
 	everybody_reaches
 done
-in_ns vm iperf3 -c 10.0.0.99 -n 20M -R >"$T/out" || fail "to the VM: $(cat "$T/out")"
+bulk vm -c 10.0.0.99 -n 20M -R >"$T/out" || fail "to the VM: $(cat "$T/out")"
 in_ns world iperf3 -c 10.0.0.1 -n 1K >/dev/null 2>&1 || true
 connection_lives "after load"
 
@@ -83,7 +83,7 @@ connection_lives "after load"
 spawn "$T/iperf2.log" ip netns exec "$(ns sw)" iperf3 -s -p 5202
 wait_until 10 in_ns world iperf3 -c 10.0.0.1 -p 5202 -n 1K
 before=$(ctl -j port show uplink | jq '.. | .redirected? // empty')
-in_ns world iperf3 -c 10.0.0.1 -p 5202 -n 10M >"$T/out" || fail "world to host: $(cat "$T/out")"
+bulk world -c 10.0.0.1 -p 5202 -n 10M >"$T/out" || fail "world to host: $(cat "$T/out")"
 after=$(ctl -j port show uplink | jq '.. | .redirected? // empty')
 ((after - before < 100)) || fail "the host's frames went through weft: $before, $after"
 

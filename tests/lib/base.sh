@@ -141,6 +141,10 @@ wait_until() { until_true "$@" || fail "not true within $1 s: ${*:2}"; }
 # what writes it never ends by SIGPIPE, which `pipefail` would make a failure, or with `!` a success.
 finds() { [[ $(grep -c "$@" || true) != 0 ]]; }
 
+# Between two tests iperf3's server closes the socket it listens on: a client that comes just then is reset, told that the
+# server is busy, or refused. It may come again.
+IPERF_BUSY='control message|busy running|refused'
+
 # expect TEXT PATTERN WHAT: TEXT must match the extended regular expression.
 expect() {
 	[[ $1 =~ $2 ]] || fail "$3: expected /$2/, got: $1"

@@ -142,3 +142,17 @@ drops() { ctl -j stats show | jq "$(drops_of "$1" "$2")"; }
 
 # mac_of NS: the address of that host's eth0.
 mac_of() { in_ns "$1" cat /sys/class/net/eth0/address; }
+
+# bulk HOST OPTION...: a run of iperf3 from that host; prints what it says.
+bulk() {
+	local from=$1 output status i
+	shift
+	for ((i = 0; i < 5; i++)); do
+		status=0
+		output=$(in_ns "$from" timeout 60 iperf3 "$@" 2>&1) || status=$?
+		[[ $status != 0 && $output =~ $IPERF_BUSY ]] || break
+		sleep 0.2
+	done
+	printf '%s\n' "$output"
+	return "$status"
+}
