@@ -119,7 +119,9 @@ def latency_row(res, case, near):
         v = res.values(case.name, peer, near, "lost")
         if v and case.kind in ("paced", "latency"):
             total = sum(res.values(case.name, peer, near, "total_tx"))
-            lost.append(f"{title} {sum(v)} of {total}")
+            top = res.median(case.name, peer, near, "maximum_mpps")
+            share = f" at {100 * res.median(case.name, peer, near, 'tx_mpps') / top:.1f} %" if top else ""
+            lost.append(f"{title} {sum(v)} of {total}{share}")
     row.append(", ".join(lost))
     return row if any(row[1:]) else None
 
