@@ -14,7 +14,10 @@ WEFT_CACHE=${WEFT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/weft}
 WEFT_BUILD=${WEFT_BUILD:-$WEFT_ROOT/build}
 # The system's own tools first: a python of the user's would not find Debian's modules.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
-export WEFT_ROOT WEFT_CACHE WEFT_BUILD PATH LC_ALL=C.UTF-8
+# How many times longer than they say deadlines are: they are made for a machine that has nothing else to do, and
+# others are three times slower. Who succeeds waits no longer for it.
+WEFT_PATIENCE=${WEFT_PATIENCE:-4}
+export WEFT_ROOT WEFT_CACHE WEFT_BUILD WEFT_PATIENCE PATH LC_ALL=C.UTF-8
 
 if [[ -t 1 && -z ${NO_COLOR:-} && ${TERM:-dumb} != dumb ]]; then
 	BOLD=$'\e[1m' DIM=$'\e[2m' RED=$'\e[31m' GREEN=$'\e[32m' YELLOW=$'\e[33m' BLUE=$'\e[36m' PLAIN=$'\e[0m'
@@ -124,9 +127,10 @@ stop_pid() {
 
 now_ms() { echo "${EPOCHREALTIME/./}" | sed 's/...$//'; }
 
-# until_true SECONDS COMMAND...: runs COMMAND until it succeeds; false if it never did in time.
+# until_true SECONDS COMMAND...: runs COMMAND until it succeeds; false if it never did in time (SECONDS times
+# WEFT_PATIENCE).
 until_true() {
-	local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000))
+	local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000 * WEFT_PATIENCE))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		((${EPOCHREALTIME/./} < deadline)) || return 1
@@ -135,7 +139,7 @@ until_true() {
 }
 
 # wait_until SECONDS COMMAND...: the same, but fails the script and says what did not come true.
-wait_until() { until_true "$@" || fail "not true within $1 s: ${*:2}"; }
+wait_until() { until_true "$@" || fail "not true within $1 s, $WEFT_PATIENCE times over: ${*:2}"; }
 
 # finds [GREP'S OPTIONS] PATTERN: does a line of the input match? Unlike `grep -q` it reads all of the input, so that
 # what writes it never ends by SIGPIPE, which `pipefail` would make a failure, or with `!` a success.

@@ -122,7 +122,7 @@ vm_wait() {
 	local name
 	for name; do
 		wait_until 20 test -S "$T/$name.control" -o ! -d "/proc/${VM_PID[$name]}"
-		"$WEFT_ROOT/tests/lib/guest_exec.py" --wait "$T/$name.control" "${VM_BOOT_SECONDS:-120}" || {
+		"$WEFT_ROOT/tests/lib/guest_exec.py" --wait "$T/$name.control" $((${VM_BOOT_SECONDS:-120} * WEFT_PATIENCE)) || {
 			tail -n 20 "$T/$name.qemu" "$T/$name.console" >&2 || true
 			fail "the guest $name did not come up"
 		}
@@ -130,7 +130,7 @@ vm_wait() {
 }
 
 # vm_exec NAME COMMAND [SECONDS]: runs a shell command in the guest; its output and its status.
-vm_exec() { "$WEFT_ROOT/tests/lib/guest_exec.py" "$T/$1.control" "${3:-30}" "$2"; }
+vm_exec() { "$WEFT_ROOT/tests/lib/guest_exec.py" "$T/$1.control" $((${3:-30} * WEFT_PATIENCE)) "$2"; }
 
 # vm_qmp NAME COMMAND [JSON]: a command for QEMU's monitor; prints what it returns.
 vm_qmp() {
@@ -140,7 +140,7 @@ import socket
 import sys
 path, command, arguments = sys.argv[1:]
 connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-connection.settimeout(30)
+connection.settimeout(120)
 connection.connect(path)
 lines = connection.makefile("rw")
 lines.readline()
