@@ -82,7 +82,8 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 	uint32_t n;
 
 	do {
-		if (!client_has_room(cap->client, UNREAD_MAX))
+		// One that is disconnected after what waits must not get more to wait for.
+		if (cap->client->is_closing || !client_has_room(cap->client, UNREAD_MAX))
 			return;
 		cap->frames = json_array();
 		n = switch_capture_read(cap->sw, cap->port, FRAMES_A_TURN, each, cap, &lost);

@@ -125,10 +125,13 @@ static void serve(struct client *c)
 		c->calls->line(c->calls->ctx, c, line, len);
 		free(line);
 	}
-	if (!c->is_closing && evbuffer_get_length(in) >= CLIENT_LINE_MAX) {
+	if (c->is_closing)
+		return;
+	if (evbuffer_get_length(in) >= CLIENT_LINE_MAX)
 		c->calls->overlong(c->calls->ctx, c);
-		client_close(c);
-	}
+	else if (!c->is_finished)
+		return;
+	client_close(c);
 }
 
 static void on_read(struct bufferevent *bev, void *ctx)
@@ -146,7 +149,8 @@ static void on_written(struct bufferevent *bev, void *ctx)
 		return;
 	}
 	if (!(bufferevent_get_enabled(bev) & EV_READ) && !c->is_closing) {
-		bufferevent_enable(bev, EV_READ);
+		if (!c->is_finished)
+			bufferevent_enable(bev, EV_READ);
 		serve(c);
 	}
 }
@@ -165,7 +169,13 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
 {
 	struct client *c = ctx;
 
-	c->calls->gone(c->calls->ctx, c);
+	// Who closes one direction (nc -N, a script's shutdown) still reads the answers.
+	if (what & BEV_EVENT_EOF && what & BEV_EVENT_READING) {
+		c->is_finished = true;
+		serve(c);
+	} else {
+		c->calls->gone(c->calls->ctx, c);
+	}
 }
 
 struct client *client_new(

@@ -41,7 +41,8 @@ struct client {
 	struct bufferevent *bev;
 	struct event *resume; // goes on with lines that wait, after others had their turn
 	struct rights_peer peer;
-	bool is_closing;
+	bool is_closing;  // it is disconnected once what waits was sent
+	bool is_finished; // it sends nothing more: what it asked is answered, then it is closed
 	uint64_t last_ns; // its last request
 	unsigned garbage;
 	bool is_subscribed;

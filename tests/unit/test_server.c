@@ -469,6 +469,25 @@ static void a_slow_reader_gets_every_answer(void **state)
 	close(fd);
 }
 
+// As nc -N does, and a script that has asked all it wants to know.
+static void who_asks_and_shuts_down_gets_every_answer(void **state)
+{
+	static const char text[] = "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"api.show\"}\n";
+	int fd = dial(), n = 0;
+	bool closed;
+
+	for (int i = 0; i < 60; i++)
+		assert_true(send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL) == sizeof(text) - 1);
+	assert_true(send(fd, text, 10, MSG_NOSIGNAL) == 10); // and half a request
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	while (hear(fd, &closed))
+		n++;
+	assert_int_equal(n, 60);
+	assert_true(closed);
+	assert_int_equal(server_n_clients(d.server), 0);
+	close(fd);
+}
+
 static void events_reach_those_who_want_them(void **state)
 {
 	int all = dial(), links = dial(), none = dial();
@@ -698,6 +717,8 @@ int main(void)
 			a_client_that_reads_nothing_is_disconnected, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_deaf_clients_share_a_limit, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_slow_reader_gets_every_answer, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			who_asks_and_shuts_down_gets_every_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(events_reach_those_who_want_them, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_subscriber_that_never_reads_loses_events, setup, teardown),
