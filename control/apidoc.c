@@ -30,7 +30,9 @@ static const char intro[] =
 	"weftd runs as,\n"
 	"and members of the group `api.group` (default: `weft`, where there is one). Changing: "
 	"root, that user,\n"
-	"and members of `api.admin-group`. Everybody else is told so and disconnected.\n"
+	"and members of `api.admin-group`. Everybody else is told so and disconnected. When the "
+	"groups\n"
+	"change, who loses a right by that is disconnected.\n"
 	"\n";
 
 static void print_limits(void)

@@ -27,6 +27,11 @@ size_t client_unread(const struct client *c)
 	return evbuffer_get_length(bufferevent_get_output(c->bev));
 }
 
+int client_fd(const struct client *c)
+{
+	return bufferevent_getfd(c->bev);
+}
+
 bool client_has_room(const struct client *c, size_t max)
 {
 	return client_unread(c) <= max && c->pool->unread <= CLIENTS_OUT_MAX;

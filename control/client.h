@@ -59,6 +59,8 @@ struct client *client_new(const struct client_calls *calls, struct client_pool *
 	struct event_base *base, int fd);
 void client_free(struct client *c);
 
+// Its socket, which stays its own.
+int client_fd(const struct client *c);
 // Sends one object as a line, whatever waits already. Takes over `json`.
 void client_send(struct client *c, json_t *json);
 // Sends a notification (JSON-RPC 2.0, 4.1). Takes over `params`.

@@ -64,12 +64,29 @@ void server_end_captures(struct server *s, const char *port)
 	capture_end(c->capture, port);
 }
 
+// Clients that are connected have the rights of now, not those of when they came. Who lost one goes,
+// and with it what it subscribed to or captures.
+static void rights_changed(struct server *s)
+{
+	struct client *c;
+
+	TAILQ_FOREACH(c, &s->clients, link)
+	{
+		const struct rights_peer had = c->peer;
+		c->peer = rights_of_peer(&s->rights, client_fd(c));
+		if ((had.may_read && !c->peer.may_read) || (had.may_change && !c->peer.may_change))
+			client_close(c);
+	}
+}
+
 int server_rights(struct server *s, const char *group, const char *admin_group, struct error *err)
 {
 	int rc = rights_find(group, admin_group, &s->rights, err);
 
-	if (rc == 0)
+	if (rc == 0) {
 		rights_show(&s->rights, s->socket.path);
+		rights_changed(s);
+	}
 	return rc;
 }
 

@@ -48,8 +48,19 @@ info "the admin group may change"
 as "$news" port add vm2 type vhost-user socket "$T/vm2.sock" >/dev/null || fail "members of api.admin-group may not add"
 as "$games,$news" port del vm2 >/dev/null || fail "nor those of both"
 
-info "groups change at run time"
-ctl config set api admin-group default >/dev/null
+info "groups change at run time; who has connected before keeps no right"
+spawn "$T/reader" setpriv --reuid 65534 --regid 65534 --groups "$games" "$WEFTCTL" -s "$SOCKET" -j monitor
+reader=$PID
+spawn "$T/admin" setpriv --reuid 65534 --regid 65534 --groups "$news" "$WEFTCTL" -s "$SOCKET" -j monitor
+age=300
+both_hear() {
+	ctl config set fdb age $((++age)) >/dev/null
+	[[ -s $T/reader && -s $T/admin ]]
+}
+wait_until 10 both_hear
+as "$news" config set api admin-group default >/dev/null || fail "who gives up a right is not answered"
+wait_until 10 grep -q 'weftd closed the connection' "$T/admin"
+is_running "$reader" || fail "who lost nothing was disconnected: $(<"$T/reader")"
 denied "$news" 'permission denied' port show
 as "$games" port show >/dev/null || fail "members of api.group may not look any more"
 denied "$games" 'changes the switch' port del vm1
