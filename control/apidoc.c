@@ -45,9 +45,11 @@ static void print_limits(void)
 	       "lines that\n"
 	       "are no requests. There are at most %d clients: for a new one the one goes that was "
 	       "silent\n"
-	       "longest, those with fewer rights first. All together may leave %d bytes unread: "
-	       "then the one that\n"
-	       "leaves the most goes. Requests are answered in their order.\n\n",
+	       "longest, those with fewer rights first, and none for one with fewer rights. All "
+	       "together may\n"
+	       "leave %d bytes unread: then the one that leaves the most goes. Requests are "
+	       "answered in their\n"
+	       "order, those of a client that shuts its side down too.\n\n",
 		CLIENT_LINE_MAX, CLIENT_OUT_HIGH, CLIENT_STUCK_S, CLIENT_IDLE_S, CLIENT_GARBAGE,
 		SERVER_CLIENTS_MAX, CLIENTS_OUT_MAX);
 }

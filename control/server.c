@@ -14,6 +14,7 @@
 #include <event2/listener.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct server {
 	struct daemon *daemon;
@@ -100,20 +101,24 @@ static void remove_client(struct server *s, struct client *c)
 	client_free(c);
 }
 
-// With all places taken the client with the least rights that was silent longest goes.
-static void make_room(struct server *s)
+// With all places taken the client with the least rights that was silent longest goes. False: none goes
+// for one with fewer rights.
+static bool make_room(struct server *s, const struct rights_peer *newcomer)
 {
 	struct client *c, *victim = NULL;
 
 	if (s->n_clients < SERVER_CLIENTS_MAX)
-		return;
+		return true;
 	TAILQ_FOREACH(c, &s->clients, link)
 	if (!victim || c->peer.may_change < victim->peer.may_change ||
 		(c->peer.may_change == victim->peer.may_change && c->last_ns < victim->last_ns))
 		victim = c;
+	if (!newcomer->may_read || victim->peer.may_change > newcomer->may_change)
+		return false;
 	log_msg(LOG_WARNING, "api", "%d clients: the one silent longest (uid %u) was disconnected",
 		SERVER_CLIENTS_MAX, (unsigned)victim->peer.uid);
 	remove_client(s, victim);
+	return true;
 }
 
 // With CLIENTS_OUT_MAX bytes unread those go that leave the most unread, but not `keep`.
@@ -155,15 +160,19 @@ static void on_accept(
 	struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *from, int len, void *ctx)
 {
 	struct server *s = ctx;
+	const struct rights_peer peer = rights_of_peer(&s->rights, fd);
 
-	make_room(s);
+	if (!make_room(s, &peer)) {
+		close(fd);
+		return;
+	}
 	struct client *c = client_new(&s->calls, &s->pool, s->daemon->base, fd);
 	if (!c)
 		return;
 	TAILQ_INSERT_TAIL(&s->clients, c, link);
 	s->n_clients++;
-	c->peer = rights_of_peer(&s->rights, fd);
-	if (!c->peer.may_read) {
+	c->peer = peer;
+	if (!peer.may_read) {
 		rpc_deny(c);
 		client_close(c);
 	}

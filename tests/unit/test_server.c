@@ -72,7 +72,8 @@ static int teardown(void **state)
 	return rmdir(dir); // socket and lock are gone
 }
 
-static int dial(void)
+// The server does not run meanwhile.
+static int dial_only(void)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -81,6 +82,13 @@ static int dial(void)
 	strcpy(addr.sun_path, path);
 	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	fcntl(fd, F_SETFL, O_NONBLOCK);
+	return fd;
+}
+
+static int dial(void)
+{
+	int fd = dial_only();
+
 	turn();
 	return fd;
 }
@@ -351,6 +359,32 @@ static void idle_clients_make_room(void **state)
 	for (int i = 0; i < 100 && server_n_clients(d.server); i++)
 		turn();
 	assert_int_equal(server_n_clients(d.server), 0);
+}
+
+// Nor does anybody go for one who may do nothing, or less.
+static void strangers_push_nobody_out(void **state)
+{
+	enum { N = SERVER_CLIENTS_MAX };
+	int fds[N];
+	char c;
+
+	if (geteuid() != 0)
+		skip();
+	for (int i = 0; i < N; i++)
+		fds[i] = dial();
+	assert_int_equal(server_n_clients(d.server), N);
+	assert_int_equal(chmod(dir, 0755), 0);
+	assert_int_equal(chmod(path, 0666), 0);
+	assert_int_equal(seteuid(65534), 0);
+	int stranger = dial_only();
+	assert_int_equal(seteuid(0), 0);
+	turn();
+	assert_int_equal(server_n_clients(d.server), N);
+	assert_true(read(fds[0], &c, 1) < 0);
+	assert_int_equal(read(stranger, &c, 1), 0);
+	close(stranger);
+	for (int i = 0; i < N; i++)
+		close(fds[i]);
 }
 
 // Requests without reading answers: the server stops reading, and its memory stays bounded.
@@ -709,6 +743,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_line_without_end_is_cut_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(half_a_request_and_goodbye, setup, teardown),
 		cmocka_unit_test_setup_teardown(idle_clients_make_room, setup, teardown),
+		cmocka_unit_test_setup_teardown(strangers_push_nobody_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_client_that_never_reads_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(
