@@ -681,41 +681,14 @@ static void frames_of_a_capture_come_in_base64(void **state)
 	close(other);
 }
 
-static void a_second_server_is_refused_and_a_stale_socket_replaced(void **state)
+static void a_second_server_is_refused(void **state)
 {
 	struct server *s;
 	struct error err;
-	char other[64];
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
 	assert_true(server_new(path, &s, &err) < 0);
 	assert_non_null(strstr(err.text, "another weftd serves"));
 	json_decref(ask(dial(), "version.show", "{}")); // the first goes on
-
-	snprintf(other, sizeof(other), "%s/stale.sock", dir);
-	strcpy(addr.sun_path, other);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	close(fd);
-	assert_int_equal(server_new(other, &s, &err), 0);
-	server_free(s);
-	assert_true(access(other, F_OK) < 0);
-
-	// Somebody else's socket, and a file that is no socket, stay.
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	assert_int_equal(listen(fd, 1), 0);
-	assert_true(server_new(other, &s, &err) < 0);
-	assert_non_null(strstr(err.text, "another process serves"));
-	close(fd);
-	unlink(other);
-	fd = open(other, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-	close(fd);
-	assert_true(server_new(other, &s, &err) < 0);
-	assert_non_null(strstr(err.text, "no socket"));
-	unlink(other);
-	assert_true(server_new("/no/such/directory/x.sock", &s, &err) < 0);
-	assert_non_null(strstr(err.text, "make its directory"));
 }
 
 static void unknown_groups_are_refused(void **state)
@@ -763,8 +736,7 @@ int main(void)
 			applying_touches_only_what_differs, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			frames_of_a_capture_come_in_base64, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			a_second_server_is_refused_and_a_stale_socket_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_second_server_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(unknown_groups_are_refused, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
