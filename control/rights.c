@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -57,17 +58,21 @@ void rights_show(const struct rights *r, const char *path)
 
 static bool is_member(int fd, gid_t primary, gid_t gid)
 {
-	gid_t groups[256];
-	socklen_t len = sizeof(groups);
+	gid_t few[64], *groups = few;
+	socklen_t len = sizeof(few);
+	bool is = primary == gid;
 
-	if (primary == gid)
+	if (is)
 		return true;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
-		return false;
-	for (size_t i = 0; i < len / sizeof(*groups); i++)
-		if (groups[i] == gid)
-			return true;
-	return false;
+	int rc = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len);
+	// A directory service may put somebody into thousands of groups: the kernel says how many.
+	if (rc < 0 && errno == ERANGE && (groups = malloc(len)))
+		rc = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len);
+	for (size_t i = 0; rc == 0 && i < len / sizeof(*groups); i++)
+		is |= groups[i] == gid;
+	if (groups != few)
+		free(groups);
+	return is;
 }
 
 struct rights_peer rights_of_peer(const struct rights *r, int fd)
