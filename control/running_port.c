@@ -266,8 +266,8 @@ int running_port_set(struct running *r, const char *name, const json_t *keys, st
 		struct error again;
 		p->config = old;
 		config_port_fini(&c);
-		// A replaced port may be gone: bring the old one back, or keep trying.
-		if (!p->is_open && running_port_open(r, p, &again) < 0)
+		// A replaced port may be gone, and of a change some may be made: back, or keep trying.
+		if (running_port_open(r, p, &again) < 0)
 			running_port_pend(p, &again);
 		return rc;
 	}

@@ -264,6 +264,23 @@ static void refuses_with_a_sentence_and_the_key(void **state)
 	close(fd);
 }
 
+// The switch took the new MTU before it refused the worker of a queue that is not there.
+static void a_change_that_fails_half_way_is_taken_back(void **state)
+{
+	struct switch_port now;
+	int fd = dial();
+
+	json_decref(ask(
+		fd, "port.add", "{\"name\": \"eth\", \"type\": \"af-xdp\", \"device\": \"t\"}"));
+	json_t *a = ask(fd, "port.set", "{\"name\": \"eth\", \"mtu\": 9000, \"workers\": [0, 0]}");
+	assert_int_equal(code_of(a), -32602);
+	json_decref(a);
+	assert_int_equal(switch_port_find(d.sw, "eth", &now), 0);
+	assert_int_equal(now.config->port.mtu, 0);
+	assert_false(running_port_find(d.running, "eth")->is_pending);
+	close(fd);
+}
+
 static void malformed_requests_are_answered_then_cut_off(void **state)
 {
 	static const char *const bad[] = {"garbage\n", "[]\n", "{}\n", "{\"jsonrpc\": \"2.0\"}\n",
@@ -710,6 +727,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(answers, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			refuses_with_a_sentence_and_the_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_change_that_fails_half_way_is_taken_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			malformed_requests_are_answered_then_cut_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_notification_has_no_answer, setup, teardown),
