@@ -170,6 +170,42 @@ static void apply_port(
 	}
 }
 
+// Which port still has the socket or the device that `p` shall have; it shall have another itself.
+static struct running_port *holder(struct running *r, const struct running_port *p)
+{
+	const struct port_config *want = &p->config.sw.port;
+	struct switch_port now;
+
+	for (unsigned i = 0; i < r->n_ports; i++) {
+		struct running_port *q = &r->ports[i];
+		if (q == p || !q->is_pending ||
+			switch_port_find(r->sw, q->config.sw.port.name, &now) < 0)
+			continue;
+		const struct port_config *has = &now.config->port;
+		if ((*want->socket && strcmp(want->socket, has->socket) == 0) ||
+			(*want->device && strcmp(want->device, has->device) == 0))
+			return q;
+	}
+	return NULL;
+}
+
+// A port keeps what it has until it gets something else, so two that swap wait for each other: they let
+// go first. What one has given up another may have waited for.
+static void retry_failed(struct running *r, struct running_report *report)
+{
+	struct running_port *q;
+	struct error err;
+
+	for (unsigned i = 0; i < r->n_ports; i++)
+		if (r->ports[i].is_pending && (q = holder(r, &r->ports[i]))) {
+			switch_port_del(r->sw, q->config.sw.port.name, NULL);
+			q->is_open = false;
+		}
+	for (unsigned i = 0; i < r->n_ports; i++)
+		if (r->ports[i].is_pending && running_port_open(r, &r->ports[i], &err) == 0)
+			report->failed--;
+}
+
 static void apply_ports(
 	struct running *r, const struct config *config, struct running_report *report)
 {
@@ -188,6 +224,8 @@ static void apply_ports(
 	apply_fixed(r, config);
 	for (uint32_t j = 0; j < config->n_ports; j++)
 		apply_port(r, &config->ports[j], report);
+	if (report->failed && report->changed)
+		retry_failed(r, report);
 	for (unsigned i = 0; i < r->n_ports; i++)
 		if (r->ports[i].is_open)
 			running_fixed_apply(r, r->ports[i].config.sw.port.name);

@@ -103,6 +103,12 @@ ctl_refuses "did you mean 'type'" config reload
 check 'length == 3' port show
 sed -i '$d' "$T/weft.yaml"
 
+info "two ports swap their sockets"
+sed -i 's|/vm1.sock|/vm3.sock|; s|/vm2.sock|/vm1.sock|; s|/vm3.sock|/vm2.sock|' "$T/weft.yaml"
+ctl config reload | finds '2 changed, 1 unchanged' || fail "the swap"
+check 'map(select(.name != "host") | .state == "down" and (.pending | not)) | all' port show
+[[ -S $T/vm1.sock && -S $T/vm2.sock ]] || fail "no sockets"
+
 info "a port that fails is tried again until it works"
 echo '  - {name: late, type: vhost-user, socket: '"$T"'/later/late.sock}' >>"$T/weft.yaml"
 ctl config reload >/dev/null
