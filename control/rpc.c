@@ -7,17 +7,28 @@
 
 #include <string.h>
 
+// A name of a file that is no UTF-8, or a word that was cut within a character, must not cost the rest.
+static json_t *text_json(const char *text)
+{
+	char plain[sizeof(((struct error *)NULL)->text)];
+	json_t *json = json_string(text);
+
+	if (json)
+		return json;
+	snprintf(plain, sizeof(plain), "%s", text);
+	for (char *p = plain; *p; p++)
+		*p = (unsigned char)*p < 0x80 ? *p : '?';
+	return json_string(plain);
+}
+
 static void reply_error(struct client *c, const json_t *id, const struct api_call *call)
 {
-	json_t *error = json_pack("{s:i, s:s}", "code", call->code, "message", call->error.text);
-
-	// A file name or a guest's text that is no UTF-8 must not cost the whole answer.
-	if (!error)
-		error = json_pack("{s:i, s:s}", "code", call->code, "message",
-			"it failed, and the reason is not UTF-8");
+	json_t *error =
+		json_pack("{s:i, s:o}", "code", call->code, "message", text_json(call->error.text));
 	json_t *data = json_object();
+
 	if (*call->error.key)
-		json_object_set_new(data, "key", json_string(call->error.key));
+		json_object_set_new(data, "key", text_json(call->error.key));
 	if (call->line) {
 		json_object_set_new(data, "line", json_integer(call->line));
 		json_object_set_new(data, "column", json_integer(call->column));

@@ -281,6 +281,19 @@ static void a_change_that_fails_half_way_is_taken_back(void **state)
 	close(fd);
 }
 
+static void a_name_cut_within_a_character_costs_no_sentence(void **state)
+{
+	int fd = dial();
+	json_t *a = ask(fd, "port.show",
+		"{\"name\": \"vm1-\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4"
+		"\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4x\u00e4\u00e4\u00e4\"}");
+
+	assert_int_equal(code_of(a), 1);
+	assert_non_null(strstr(message_of(a), "unknown port 'vm1-"));
+	json_decref(a);
+	close(fd);
+}
+
 static void malformed_requests_are_answered_then_cut_off(void **state)
 {
 	static const char *const bad[] = {"garbage\n", "[]\n", "{}\n", "{\"jsonrpc\": \"2.0\"}\n",
@@ -729,6 +742,8 @@ int main(void)
 			refuses_with_a_sentence_and_the_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_change_that_fails_half_way_is_taken_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_name_cut_within_a_character_costs_no_sentence, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			malformed_requests_are_answered_then_cut_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_notification_has_no_answer, setup, teardown),
