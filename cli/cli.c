@@ -43,6 +43,26 @@ int cli_fail(struct cli *cli, const char *fmt, ...)
 	return CLI_REFUSED;
 }
 
+int cli_refused(struct cli *cli, const json_t *error, const char *file)
+{
+	const json_t *data = json_object_get(error, "data");
+	const char *in = file ? file : get_text(data, "file");
+
+	if (!*in)
+		return cli_fail(cli, "%s", get_text(error, "message"));
+	if (!get_number(data, "line"))
+		return cli_fail(cli, "%s: %s", in, get_text(error, "message"));
+	fprintf(stderr, "%s:%d:%d: %s\n", in, (int)get_number(data, "line"),
+		(int)get_number(data, "column"), get_text(error, "message"));
+	return CLI_REFUSED;
+}
+
+int cli_silent(struct cli *cli)
+{
+	cli_fail(cli, "weftd does not answer on %s", cli->socket);
+	return CLI_UNREACHABLE;
+}
+
 int cli_connect(struct cli *cli)
 {
 	char text[400] = "out of memory";
@@ -100,9 +120,9 @@ int cli_call(struct cli *cli, const char *method, json_t *params, json_t **resul
 	if (status == CLI_REFUSED && cli->json)
 		print_json(error);
 	if (status == CLI_REFUSED)
-		cli_fail(cli, "%s", get_text(error, "message"));
+		cli_refused(cli, error, NULL);
 	else if (status == CLI_UNREACHABLE)
-		cli_fail(cli, "weftd does not answer on %s", cli->socket);
+		cli_silent(cli);
 	json_decref(error);
 	return status;
 }

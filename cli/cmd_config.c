@@ -70,17 +70,14 @@ static int check(struct cli *cli, int argc, char **argv)
 		return status;
 	}
 	status = cli_try(cli, "config.check", params, &result, &error);
-	const json_t *data = json_object_get(error, "data");
 	if (cli->json && status != CLI_UNREACHABLE)
 		print_json(status == CLI_OK ? result : error);
 	if (status == CLI_OK && !cli->json)
 		printf("good: %d ports\n", (int)get_number(result, "ports"));
-	else if (status == CLI_REFUSED && get_number(data, "line"))
-		fprintf(stderr, "%s:%d:%d: %s\n", path ? path : "weft.yaml",
-			(int)get_number(data, "line"), (int)get_number(data, "column"),
-			get_text(error, "message"));
 	else if (status == CLI_REFUSED)
-		cli_fail(cli, "%s", get_text(error, "message"));
+		cli_refused(cli, error, path);
+	else if (status == CLI_UNREACHABLE)
+		cli_silent(cli);
 	json_decref(result);
 	json_decref(error);
 	return status;

@@ -67,6 +67,12 @@ int cli_call(struct cli *cli, const char *method, json_t *params, json_t **resul
 // The same without a word on stderr; error is the API's error object, or NULL.
 int cli_try(struct cli *cli, const char *method, json_t *params, json_t **result, json_t **error);
 
+// Prints an error of the API and the place of the fault, as compilers do; `file` is what was sent to be
+// checked, or NULL. Returns CLI_REFUSED.
+int cli_refused(struct cli *cli, const json_t *error, const char *file);
+// Says that weftd does not answer; returns CLI_UNREACHABLE.
+int cli_silent(struct cli *cli);
+
 // "weftctl: ..." on stderr; returns CLI_USAGE.
 __attribute__((format(printf, 2, 3))) int cli_wrong(struct cli *cli, const char *fmt, ...);
 // The same with status CLI_REFUSED.

@@ -42,6 +42,7 @@ struct api_call {
 	json_t *result;       // set by run(); taken over
 	int code;             // enum api_code if run() failed
 	struct error error;
+	const char *file;      // that has the fault; NULL: none, or the client's own text
 	unsigned line, column; // of a configuration text; 0: none
 };
 

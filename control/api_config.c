@@ -8,9 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int fail_config(struct api_call *call, const struct config_error *err, int rc)
+// `file` is what was read; NULL: no file.
+static int fail_config(
+	struct api_call *call, const struct config_error *err, const char *file, int rc)
 {
 	call->error = err->error;
+	call->file = file;
 	call->line = err->line;
 	call->column = err->column;
 	return api_fail_rc(call, rc);
@@ -37,7 +40,7 @@ static int check(struct api_call *call)
 	rc = text ? config_parse(text, strlen(text), &config, &err)
 		  : config_load(call->daemon->config_path, &config, &err);
 	if (rc < 0)
-		return fail_config(call, &err, rc);
+		return fail_config(call, &err, text ? NULL : call->daemon->config_path, rc);
 	call->result = json_pack("{s:I, s:I}", "ports", (json_int_t)config->n_ports, "workers",
 		(json_int_t)config->sw.n_workers);
 	config_free(config);
@@ -77,7 +80,7 @@ static int reload(struct api_call *call)
 	int rc = daemon_reload(call->daemon, &report, &err);
 
 	if (rc < 0)
-		return fail_config(call, &err, rc);
+		return fail_config(call, &err, call->daemon->config_path, rc);
 	call->result = report_json(&report);
 	return 0;
 }
@@ -94,7 +97,7 @@ static int set(struct api_call *call)
 	int rc = config_from_json(json, &config, &err);
 	json_decref(json);
 	if (rc < 0)
-		return fail_config(call, &err, rc);
+		return fail_config(call, &err, NULL, rc);
 	rc = running_apply(r, config, &report, &call->error);
 	config_free(config);
 	if (rc < 0)
@@ -134,7 +137,9 @@ const struct api_method api_config_methods[] = {
 		.help = "Checks a configuration and changes nothing.",
 		.params = check_params,
 		.result = check_fields,
-		.errors = "-32602 with key, line and column of the first error",
+		.errors = "-32602 with key, line and column of the first error, and the file "
+			  "unless it "
+			  "is the text",
 		.example = "{\"text\": \"ports: []\"}",
 		.run = check},
 	{.name = "config.set",
@@ -161,7 +166,7 @@ const struct api_method api_config_methods[] = {
 			"an error changes nothing.",
 		.changes = true,
 		.result = report_fields,
-		.errors = "-32602 with key, line and column of the first error",
+		.errors = "-32602 with file, key, line and column of the first error",
 		.example = "{}",
 		.run = reload},
 	{NULL},

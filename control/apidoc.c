@@ -58,7 +58,7 @@ static void print_errors(void)
 {
 	puts("**Errors** have a `code`, a `message` for people, and, where known, `data` with the "
 	     "`key` at\n"
-	     "fault and the `line` and `column` of a configuration.\n"
+	     "fault and the `file`, `line` and `column` of a configuration.\n"
 	     "\n"
 	     "| code | meaning |\n"
 	     "|---|---|\n"

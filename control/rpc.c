@@ -29,6 +29,8 @@ static void reply_error(struct client *c, const json_t *id, const struct api_cal
 
 	if (*call->error.key)
 		json_object_set_new(data, "key", text_json(call->error.key));
+	if (call->file)
+		json_object_set_new(data, "file", text_json(call->file));
 	if (call->line) {
 		json_object_set_new(data, "line", json_integer(call->line));
 		json_object_set_new(data, "column", json_integer(call->column));

@@ -121,6 +121,14 @@ says 'good: 3 ports' config check
 printf 'ports:\n  - {name: a, typ: tap}\n' >"$T/bad.yaml"
 ctl_refuses "bad.yaml:2:15: ports\[0\].typ: unknown key 'typ', did you mean 'type'" config check "$T/bad.yaml"
 ctl_refuses 'bad.yaml: No such file' config check "$T/none/bad.yaml"
+cp "$T/weft.yaml" "$T/good.yaml"
+cp "$T/bad.yaml" "$T/weft.yaml"
+ctl_refuses "^$T/weft.yaml:2:15: ports\[0\].typ: unknown key 'typ', did you mean 'type'" config check
+ctl_refuses "^$T/weft.yaml:2:15: ports\[0\].typ: unknown key 'typ', did you mean 'type'" config reload
+{ ctl -j config reload 2>/dev/null || true; } | jq -e --arg file "$T/weft.yaml" '.data == {key: "ports[0].typ", file: $file, line: 2, column: 15}' >/dev/null || fail "the place of the fault"
+rm "$T/weft.yaml"
+ctl_refuses "weftctl: $T/weft.yaml: cannot read it: No such file" config reload
+cp "$T/good.yaml" "$T/weft.yaml"
 says 'unchanged' config set log level debug
 ctl_refuses 'one of error, warning' config set log level chatty
 ctl_refuses 'not JSON, such as .*"core": 2' config set workers '[{'
