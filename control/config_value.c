@@ -11,20 +11,17 @@
 
 int value_mac(const char *text, uint8_t mac[6])
 {
-	unsigned b[6];
-	int end = 0;
+	const char separator = strchr(text, ':') ? ':' : '-';
+	uint8_t out[6];
 
-	if (strspn(text, "0123456789abcdefABCDEF:-") != strlen(text))
-		return -EINVAL;
-	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
-		    &end) != 6 &&
-		sscanf(text, "%2x-%2x-%2x-%2x-%2x-%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
-			&end) != 6)
-		return -EINVAL;
-	if (text[end])
-		return -EINVAL;
-	for (int i = 0; i < 6; i++)
-		mac[i] = (uint8_t)b[i];
+	for (unsigned i = 0; i < 6; i++) {
+		const size_t n = strspn(text, "0123456789abcdefABCDEF");
+		if (n < 1 || n > 2 || text[n] != (i < 5 ? separator : 0))
+			return -EINVAL;
+		out[i] = (uint8_t)strtoul(text, NULL, 16);
+		text += n + 1;
+	}
+	memcpy(mac, out, 6);
 	return 0;
 }
 
