@@ -134,6 +134,12 @@ static int convert_fixed(const struct conf_fdb *c, struct config *out, struct er
 				"52:54:00:00:00:01, not '%.40s'",
 				key, from->mac);
 		s->vid = from->vlan ? (uint16_t)from->vlan : 1;
+		for (uint32_t j = 0; j < i; j++)
+			if (out->fixed[j].vid == s->vid &&
+				memcmp(out->fixed[j].mac, s->mac, 6) == 0)
+				return error_set(err, -EINVAL, key,
+					"%s: fdb.static[%u] is this address in VLAN %u already",
+					key, j, s->vid);
 		snprintf(key, sizeof(key), "fdb.static[%u].port", i);
 		while (p < out->n_ports && strcmp(out->ports[p].sw.port.name, from->port) != 0)
 			p++;
@@ -197,6 +203,8 @@ static int convert_ports(const struct conf *c, struct config *out, struct error 
 
 static int convert(const struct conf *c, struct config *out, struct error *err)
 {
+	struct sockaddr_storage listen;
+	socklen_t listen_length;
 	int rc = convert_workers(c, out, err);
 
 	if (rc == 0)
@@ -204,6 +212,12 @@ static int convert(const struct conf *c, struct config *out, struct error *err)
 	if (rc == 0 && c->metrics)
 		rc = copy_name(out->metrics_listen, sizeof(out->metrics_listen), c->metrics->listen,
 			"metrics.listen", err);
+	if (rc == 0 && *out->metrics_listen &&
+		value_listen(out->metrics_listen, &listen, &listen_length) < 0)
+		rc = error_set(err, -EINVAL, "metrics.listen",
+			"metrics.listen: ADDRESS:PORT is expected, such as 127.0.0.1:9469 or "
+			"[::1]:9469, not '%s'",
+			out->metrics_listen);
 	if (rc == 0)
 		rc = convert_ports(c, out, err);
 	if (rc == 0 && c->fdb)

@@ -239,6 +239,13 @@ static int convert_policy(const struct convert *v, struct policy_config *out)
 
 static int convert_workers(const struct convert *v, uint32_t n_workers, struct config_port *out)
 {
+	const uint32_t queues = v->c->queues ? v->c->queues : 1;
+
+	// How many a device has is not known here.
+	if (strcmp(v->c->type, "af-xdp") != 0 && v->c->n_workers > queues)
+		return wrong(v, "workers",
+			"at most one for each receive queue (queues: %u), not %u", queues,
+			v->c->n_workers);
 	for (uint32_t i = 0; i < v->c->n_workers; i++) {
 		if (n_workers && v->c->workers[i] >= n_workers)
 			return wrong(v, "workers", "there is no worker %u; the last is %u",

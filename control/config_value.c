@@ -120,6 +120,43 @@ int value_vlans(const char *text, uint64_t *bitmap)
 	return 0;
 }
 
+int value_listen(const char *text, struct sockaddr_storage *addr, socklen_t *len)
+{
+	union {
+		struct sockaddr_storage any;
+		struct sockaddr_in in4;
+		struct sockaddr_in6 in6;
+	} to = {.any = {.ss_family = AF_UNSPEC}};
+	const char *colon = strrchr(text, ':');
+	char host[INET6_ADDRSTRLEN];
+	unsigned long port;
+
+	const char *end = colon ? digits(colon + 1, 65535, &port) : NULL;
+	if (!end || *end || port == 0)
+		return -EINVAL;
+	size_t n = colon - text;
+	bool is_ip6 = n > 2 && *text == '[' && text[n - 1] == ']';
+	if (is_ip6) {
+		text++;
+		n -= 2;
+	}
+	if (n >= sizeof(host))
+		return -EINVAL;
+	memcpy(host, text, n);
+	host[n] = 0;
+	to.any.ss_family = is_ip6 ? AF_INET6 : AF_INET;
+	if (is_ip6)
+		to.in6.sin6_port = htons((uint16_t)port);
+	else
+		to.in4.sin_port = htons((uint16_t)port);
+	if (inet_pton(to.any.ss_family, host,
+		    is_ip6 ? (void *)&to.in6.sin6_addr : (void *)&to.in4.sin_addr) != 1)
+		return -EINVAL;
+	*addr = to.any;
+	*len = is_ip6 ? sizeof(to.in6) : sizeof(to.in4);
+	return 0;
+}
+
 int value_mode(const char *text, uint32_t *mode)
 {
 	size_t n = strspn(text, "01234567");

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 // Each returns 0, or -EINVAL and leaves the output alone.
 
@@ -20,6 +21,9 @@ int value_rate(const char *text, uint64_t *rate);
 int value_vlans(const char *text, uint64_t *bitmap);
 // "0660": octal permissions.
 int value_mode(const char *text, uint32_t *mode);
+// "127.0.0.1:9469", "[::1]:9469", to listen on. Digits only: names would need a resolver, which may block, and
+// which says that there is no IPv4 where no interface but loopback has an address.
+int value_listen(const char *text, struct sockaddr_storage *addr, socklen_t *len);
 
 #define MAC_TEXT 18
 // Writes the usual form into buf and returns buf.

@@ -2,10 +2,10 @@
 // OpenMetrics over HTTP, for Prometheus: libevent's server and the text that it serves.
 #include "control/metrics.h"
 
+#include "control/config_value.h"
 #include "control/daemon.h"
 #include "control/log.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
@@ -97,40 +97,6 @@ void metrics_free(struct metrics *m)
 	free(m);
 }
 
-// An address as digits: names would need a resolver, which may block, and which says that there is
-// no IPv4 where no interface but loopback has an address.
-static int parse_address(const char *text, struct sockaddr_storage *addr, socklen_t *len)
-{
-	struct sockaddr_in *in4 = (struct sockaddr_in *)addr;
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)addr;
-	const char *colon = strrchr(text, ':');
-	char host[INET6_ADDRSTRLEN], *end;
-
-	if (!colon || strspn(colon + 1, "0123456789") != strlen(colon + 1))
-		return -EINVAL;
-	unsigned long port = strtoul(colon + 1, &end, 10);
-	size_t n = colon - text;
-	bool is_ip6 = n > 2 && *text == '[' && text[n - 1] == ']';
-	if (is_ip6) {
-		text++;
-		n -= 2;
-	}
-	if (port == 0 || port > 65535 || n >= sizeof(host))
-		return -EINVAL;
-	memcpy(host, text, n);
-	host[n] = 0;
-	memset(addr, 0, sizeof(*addr));
-	*len = is_ip6 ? sizeof(*in6) : sizeof(*in4);
-	if (is_ip6) {
-		in6->sin6_family = AF_INET6;
-		in6->sin6_port = htons((uint16_t)port);
-		return inet_pton(AF_INET6, host, &in6->sin6_addr) == 1 ? 0 : -EINVAL;
-	}
-	in4->sin_family = AF_INET;
-	in4->sin_port = htons((uint16_t)port);
-	return inet_pton(AF_INET, host, &in4->sin_addr) == 1 ? 0 : -EINVAL;
-}
-
 // A listening socket, or -errno.
 static int listen_on(const struct sockaddr_storage *addr, socklen_t len)
 {
@@ -154,7 +120,7 @@ static int http_new(struct metrics *m, const char *address, struct evhttp **out,
 	struct sockaddr_storage addr;
 	socklen_t len;
 
-	if (parse_address(address, &addr, &len) < 0)
+	if (value_listen(address, &addr, &len) < 0)
 		return error_set(err, -EINVAL, "metrics.listen",
 			"metrics.listen: ADDRESS:PORT is expected, such as 127.0.0.1:9469 or "
 			"[::1]:9469, not '%s'",

@@ -133,6 +133,12 @@ static const struct {
 	{"fdb: 300", 1, 6, "fdb", "a group of keys is expected"},
 	{"fdb: {static: [{mac: 53:00:00:00:00:01, port: a}]}\n" VHOST("mtu: 1500"), 1, 17,
 		"fdb.static[0].mac", "one machine"},
+	{"fdb:\n  static:\n  - {mac: 52:00:00:00:00:01, port: a}\n  - {vlan: 1, mac: "
+	 "52-00-00-00-00-01, port: a}\n" VHOST("mtu: 1500"),
+		4, 15, "fdb.static[1].mac", "fdb.static[0] is this address in VLAN 1 already"},
+	{"metrics: {listen: nowhere}", 1, 11, "metrics.listen", "ADDRESS:PORT"},
+	{"metrics: {listen: '127.0.0.1:0'}", 1, 11, "metrics.listen", "not '127.0.0.1:0'"},
+	{VHOST("queues: 2, workers: [0, 0, 0]"), 2, 56, "ports[0].workers", "(queues: 2), not 3"},
 	{"fdb: {static: [{mac: 52:00:00:00:00:01, port: z}]}", 1, 41, "fdb.static[0].port",
 		"no port 'z'"},
 	{"api: {socket: weft.sock}", 1, 7, "api.socket", "absolute path"},

@@ -2,6 +2,8 @@
 // Single values as people write them.
 #include "control/config_value.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -99,6 +101,32 @@ static void modes(void **state)
 		assert_true(value_mode(bad[i], &mode) < 0);
 }
 
+static void addresses_to_listen_on(void **state)
+{
+	static const char *const bad[] = {"", ":", "9469", "127.0.0.1", "127.0.0.1:", ":9469",
+		"127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1: 80", "localhost:9469",
+		"::1:9469", "[::1:9469", "[]:9469", "[127.0.0.1]:9469", "[::1]9469",
+		"127.0.0.1:9469 "};
+	struct sockaddr_storage addr;
+	const struct sockaddr_in *in4 = (struct sockaddr_in *)&addr;
+	const struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&addr;
+	socklen_t len;
+
+	assert_int_equal(value_listen("127.0.0.2:9469", &addr, &len), 0);
+	assert_int_equal(len, sizeof(*in4));
+	assert_int_equal(in4->sin_family, AF_INET);
+	assert_int_equal(ntohl(in4->sin_addr.s_addr), 0x7f000002);
+	assert_int_equal(ntohs(in4->sin_port), 9469);
+	assert_int_equal(value_listen("[::1]:80", &addr, &len), 0);
+	assert_int_equal(len, sizeof(*in6));
+	assert_int_equal(in6->sin6_family, AF_INET6);
+	assert_memory_equal(&in6->sin6_addr, &in6addr_loopback, 16);
+	assert_int_equal(ntohs(in6->sin6_port), 80);
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(value_listen(bad[i], &addr, &len), -EINVAL);
+	assert_int_equal(in6->sin6_family, AF_INET6); // left alone
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -107,6 +135,7 @@ int main(void)
 		cmocka_unit_test(rates),
 		cmocka_unit_test(vlans),
 		cmocka_unit_test(modes),
+		cmocka_unit_test(addresses_to_listen_on),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
