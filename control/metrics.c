@@ -22,6 +22,7 @@ struct metrics {
 	struct evhttp *http;
 	struct evconnlistener *listener; // of http, which owns it
 	struct event *rest;              // ends the pause after accept() failed
+	char address[64];                // that http serves
 };
 
 static void on_request(struct evhttp_request *req, void *ctx)
@@ -149,6 +150,28 @@ static int http_new(struct metrics *m, const char *address, struct evhttp **out,
 	return 0;
 }
 
+static void end_http(struct metrics *m)
+{
+	if (m->http)
+		evhttp_free(m->http);
+	m->http = NULL;
+	m->listener = NULL;
+}
+
+// The same port, from one address to all or the other way round: not both can be bound, so the old one
+// goes first, and comes back if that was not what was in the way.
+static int http_instead(struct metrics *m, const char *address, struct evhttp **http,
+	struct evconnlistener **listener, struct error *err)
+{
+	struct error again;
+
+	end_http(m);
+	int rc = http_new(m, address, http, listener, err);
+	if (rc < 0 && http_new(m, m->address, &m->http, &m->listener, &again) < 0)
+		log_msg(LOG_ERR, "", "%s", again.text);
+	return rc;
+}
+
 int metrics_listen(struct metrics *m, const char *address, struct error *err)
 {
 	struct evconnlistener *listener = NULL;
@@ -156,13 +179,15 @@ int metrics_listen(struct metrics *m, const char *address, struct error *err)
 
 	if (*address) {
 		int rc = http_new(m, address, &http, &listener, err);
+		if (rc == -EADDRINUSE && m->http)
+			rc = http_instead(m, address, &http, &listener, err);
 		if (rc < 0)
 			return rc;
 		log_msg(LOG_INFO, "", "metrics on http://%s/metrics", address);
 	}
-	if (m->http)
-		evhttp_free(m->http);
+	end_http(m);
 	m->http = http;
 	m->listener = listener;
+	snprintf(m->address, sizeof(m->address), "%s", address);
 	return 0;
 }
