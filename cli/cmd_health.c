@@ -52,10 +52,10 @@ const struct command cmd_health[] = {
 		.method = "health.show",
 		.help = "what is wrong now, and what to do about it",
 		.details =
-			"Ports, workers and the address table are looked at; what counts is what "
-			"happened\n"
-			"in the last 10 to 20 seconds. The exit status is 1 if there is an error "
-			"or a\n"
+			"Ports, workers, the address table and wakeup-us are looked at; what "
+			"counts is what\n"
+			"happened in the last 10 to 20 seconds. The exit status is 1 if there is "
+			"an error or a\n"
 			"warning, 0 if there are at most notes.",
 		.example = "health",
 		.show = show,

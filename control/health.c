@@ -3,6 +3,7 @@
 #include "control/health.h"
 
 #include "control/describe.h"
+#include "control/wakeup.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -226,7 +227,19 @@ static void look_at_fdb(const struct health *h, json_t *to)
 			n, max);
 }
 
-json_t *health_all(const struct health *h, uint64_t now_ns, const struct running *r)
+static void look_at_wakeup(const struct wakeup *w, json_t *to)
+{
+	const char *remedy;
+	struct error what;
+
+	if (w && wakeup_lacks(w, &what, &remedy))
+		health_find(to, "wakeup-us", "wakeup-refused", "note", remedy,
+			"the kernel was not asked: %s; idle cores wake up as slowly as without",
+			what.text);
+}
+
+json_t *health_all(
+	const struct health *h, uint64_t now_ns, const struct running *r, const struct wakeup *w)
 {
 	json_t *to = json_array();
 
@@ -239,5 +252,6 @@ json_t *health_all(const struct health *h, uint64_t now_ns, const struct running
 	for (uint32_t i = 0; i < switch_n_workers(h->sw); i++)
 		look_at_worker(h, now_ns, i, to);
 	look_at_fdb(h, to);
+	look_at_wakeup(w, to);
 	return to;
 }

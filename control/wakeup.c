@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,21 +15,35 @@ struct wakeup {
 	int fd;          // -1: it could not be opened
 	bool is_pending; // `wanted` was not granted at the start
 	int32_t wanted;
+	int error; // pending: why
 };
 
-static int refused(const struct wakeup *w, int error, struct error *err)
+static const char *remedy_of(int error)
 {
-	const char *remedy = "";
-
 	if (error == EACCES)
-		remedy = "; start weftd as root, or let its user write that file, as "
-			 "'systemd-tmpfiles --create weft.conf' does for the user weft";
-	else if (error == EPERM)
-		remedy = "; a unit of systemd must name it in DeviceAllow=";
-	else if (error == ENOENT || error == ENXIO || error == ENODEV)
-		remedy = "; a kernel has it with CONFIG_CPU_IDLE, a container must be given it";
-	return error_set(
-		err, -error, "wakeup-us", "wakeup-us: %s: %s%s", w->file, strerror(error), remedy);
+		return "start weftd as root, or let its user write that file, as "
+		       "'systemd-tmpfiles --create weft.conf' does for the user weft";
+	if (error == EPERM)
+		return "a unit of systemd must name it in DeviceAllow=";
+	if (error == ENOENT || error == ENXIO || error == ENODEV)
+		return "a kernel has it with CONFIG_CPU_IDLE, a container must be given it";
+	return "it is asked for again every second";
+}
+
+static int refused(struct wakeup *w, int error, struct error *err)
+{
+	w->error = error;
+	return error_set(err, -error, "wakeup-us", "wakeup-us: %s: %s; %s", w->file,
+		strerror(error), remedy_of(error));
+}
+
+bool wakeup_lacks(const struct wakeup *w, struct error *what, const char **remedy)
+{
+	if (!w->is_pending)
+		return false;
+	error_set(what, -w->error, "wakeup-us", "%s: %s", w->file, strerror(w->error));
+	*remedy = remedy_of(w->error);
+	return true;
 }
 
 int wakeup_set(struct wakeup *w, int32_t us, struct error *err)

@@ -7,6 +7,7 @@
 
 #include "dataplane/switch/switch.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define WAKEUP_FILE "/dev/cpu_dma_latency"
@@ -21,6 +22,9 @@ void wakeup_free(struct wakeup *w);
 
 // Asks for something else. -errno with *err filled: what was asked for before stays.
 int wakeup_set(struct wakeup *w, int32_t us, struct error *err);
+
+// Whether what was asked for at the start is still not granted: why, and what to do about it.
+bool wakeup_lacks(const struct wakeup *w, struct error *what, const char **remedy);
 
 // About once a second: asks again for what was not granted at the start.
 void wakeup_tick(struct wakeup *w);

@@ -29,10 +29,13 @@ config <<<'wakeup-us: 20'
 as_nobody
 why="wakeup-us: $FILE: (Permission denied; start weftd as root|No such file or directory; )"
 wait_until 10 finds -E "$why" "$T/weftd.log"
+health() { { ctl -j health || true; } | jq -e "$1" >/dev/null || fail "health: $(ctl health || true)"; }
+health 'map(select(.about == "wakeup-us")) | length == 1 and (.[0] | .code == "wakeup-refused" and .level == "note" and .remedy != "")'
 ctl_refuses "$why" config set wakeup-us 30
 check '.config."wakeup-us" == 20' config show
 ctl config set wakeup-us default >/dev/null
 check '.config | has("wakeup-us") | not' config show
+health 'any(.about == "wakeup-us") | not'
 weft_stop
 config <<<'ports: []'
 as_nobody

@@ -41,6 +41,7 @@ struct sw {
 	uint32_t first, n_events;
 	uint64_t lost;
 	struct switch_event events[EVENTS_MAX];
+	struct switch_worker spent[WORKERS_MAX]; // beside what the frames of ports cost
 };
 
 static void post(struct sw *sw, enum switch_event_kind kind, const char *port, const char *text)
@@ -399,9 +400,10 @@ int switch_worker_get(struct sw *sw, uint32_t id, struct switch_worker *out)
 	out->cycles_hz = 1000000000;
 	for (uint32_t i = 0; i < sw->n_ports; i++)
 		out->frames += sw->ports[i]->stats.rx_frames;
-	out->busy_cycles = out->frames * 40;
-	out->idle_cycles = out->frames * 60;
-	out->cpu_ns = out->frames * 100;
+	out->passes = sw->spent[id].passes;
+	out->busy_cycles = out->frames * 40 + sw->spent[id].busy_cycles;
+	out->idle_cycles = out->frames * 60 + sw->spent[id].idle_cycles;
+	out->cpu_ns = out->frames * 100 + sw->spent[id].cpu_ns;
 	return 0;
 }
 
@@ -483,6 +485,11 @@ void fake_switch_learn(struct sw *sw, const char *port, const uint8_t mac[6], ui
 struct port_stats *fake_switch_stats(struct sw *sw, const char *port)
 {
 	return &find(sw, port)->stats;
+}
+
+struct switch_worker *fake_switch_spent(struct sw *sw, uint32_t worker)
+{
+	return &sw->spent[worker];
 }
 
 void fake_switch_capture(struct sw *sw, const char *port, uint32_t n_frames)

@@ -11,6 +11,8 @@ void fake_switch_link(struct sw *sw, const char *port, bool up, const char *why)
 void fake_switch_learn(struct sw *sw, const char *port, const uint8_t mac[6], uint16_t vid);
 // Counters of a port, to be written.
 struct port_stats *fake_switch_stats(struct sw *sw, const char *port);
+// Counters of a worker, to be written: what it spent beside the frames of ports. A cycle is a nanosecond.
+struct switch_worker *fake_switch_spent(struct sw *sw, uint32_t worker);
 // Frames that the next capture_read hands out.
 void fake_switch_capture(struct sw *sw, const char *port, uint32_t n_frames);
 // How often ports were added, removed or changed.

@@ -2,6 +2,7 @@
 // Findings: each from the smallest picture of a port that causes it, and none from one that is well.
 #include "control/health.h"
 
+#include "control/wakeup.h"
 #include "tests/lib/fake_switch.h"
 
 #include <setjmp.h>
@@ -164,18 +165,24 @@ static struct sw *new_switch(struct running **r)
 	return sw;
 }
 
-// Whether this is found of port a.
-static bool has(const struct health *h, uint64_t now, const struct running *r, const char *code)
+// Whether this is found of that.
+static bool has_about(const struct health *h, uint64_t now, const struct running *r,
+	const char *about, const char *code)
 {
-	json_t *list = health_all(h, now, r), *f;
+	json_t *list = health_all(h, now, r, NULL), *f;
 	bool is = false;
 	size_t i;
 
 	json_array_foreach (list, i, f)
-		is |= strcmp(json_string_value(json_object_get(f, "about")), "a") == 0 &&
+		is |= strcmp(json_string_value(json_object_get(f, "about")), about) == 0 &&
 		      strcmp(json_string_value(json_object_get(f, "code")), code) == 0;
 	json_decref(list);
 	return is;
+}
+
+static bool has(const struct health *h, uint64_t now, const struct running *r, const char *code)
+{
+	return has_about(h, now, r, "a", code);
 }
 
 // What was dropped is told for 10 seconds at least, and for 21 at most; a port that is made anew has
@@ -242,12 +249,126 @@ static void stalls_at_once(void **state)
 	switch_free(sw);
 }
 
+// Shares of each second that a worker is busy, idle and on its core; the rest it sleeps, or waits.
+static void workers(void **state)
+{
+	static const struct {
+		double busy, idle, cpu;
+		bool is_busy, is_starved;
+	} cases[] = {
+		{0, 0, 0, false, false}, {0.5, 0.5, 1, false, false}, {0.89, 0.11, 1, false, false},
+		{0.91, 0.09, 1, true, false}, {0.5, 0.4, 0.81, false, false},
+		{0.5, 0.4, 0.79, false, true}, {0.95, 0.05, 0.5, true, true},
+		{0.2, 0, 0.05, false,
+			true}, // it sleeps else, and gets the core late when it wakes up
+	};
+	struct running *r;
+	struct sw *sw = new_switch(&r);
+	uint64_t now = 1000 * S;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct health *h = health_new(sw);
+		struct switch_worker *w = fake_switch_spent(sw, 0);
+		health_tick(h, now);
+		for (unsigned s = 0; s < 25; s++) {
+			w->passes += 1000;
+			w->busy_cycles += (uint64_t)(cases[i].busy * 1e9);
+			w->idle_cycles += (uint64_t)(cases[i].idle * 1e9);
+			w->cpu_ns += (uint64_t)(cases[i].cpu * 1e9);
+			health_tick(h, now += S);
+			assert_int_equal(
+				has_about(h, now, r, "worker 0", "worker-busy"), cases[i].is_busy);
+			assert_int_equal(has_about(h, now, r, "worker 0", "worker-starved"),
+				cases[i].is_starved);
+		}
+		health_free(h);
+	}
+	running_free(r);
+	switch_free(sw);
+}
+
+// What it did long ago does not count, nor what another one did that had its number before.
+static void a_workers_past_fades(void **state)
+{
+	struct running *r;
+	struct sw *sw = new_switch(&r);
+	struct health *h = health_new(sw);
+	struct switch_worker *w = fake_switch_spent(sw, 0);
+	uint64_t now = 1000 * S;
+
+	health_tick(h, now);
+	for (unsigned s = 0; s < 30; s++) {
+		w->passes += 1000;
+		w->busy_cycles += S;
+		w->cpu_ns += S;
+		health_tick(h, now += S);
+	}
+	assert_true(has_about(h, now, r, "worker 0", "worker-busy"));
+	for (unsigned s = 0; s < 21; s++)
+		health_tick(h, now += S);
+	assert_false(has_about(h, now, r, "worker 0", "worker-busy"));
+	*w = (struct switch_worker){.passes = 5, .busy_cycles = 100 * S, .cpu_ns = 100 * S};
+	assert_false(has_about(h, now, r, "worker 0", "worker-busy"));
+	health_tick(h, now += S);
+	assert_false(has_about(h, now, r, "worker 0", "worker-busy"));
+	health_free(h);
+	running_free(r);
+	switch_free(sw);
+}
+
+static void a_table_of_addresses_that_fills_up(void **state)
+{
+	struct running *r;
+	struct sw *sw = new_switch(&r);
+	struct health *h = health_new(sw);
+	uint32_t n, max;
+
+	switch_fdb_size(sw, &n, &max);
+	for (n = 1; n < max - max / 5; n++)
+		fake_switch_learn(sw, "a", (const uint8_t[]){2, 0, 0, n >> 16, n >> 8, n}, 1);
+	assert_false(has_about(h, S, r, "fdb", "fdb-full"));
+	fake_switch_learn(sw, "a", (const uint8_t[]){2, 0, 0, 0xff, 0, 0}, 1);
+	assert_true(has_about(h, S, r, "fdb", "fdb-full"));
+	health_free(h);
+	running_free(r);
+	switch_free(sw);
+}
+
+// What the file asks for and the kernel does not grant; not what nobody asks for.
+static void a_wakeup_that_is_refused(void **state)
+{
+	struct running *r;
+	struct sw *sw = new_switch(&r);
+	struct health *h = health_new(sw);
+	struct wakeup *w = wakeup_new("/nosuch/cpu_dma_latency", 20);
+	struct error err;
+
+	json_t *list = health_all(h, S, r, w), *f = json_array_get(list, 1);
+	assert_int_equal(json_array_size(list), 2);
+	assert_string_equal(json_string_value(json_object_get(f, "about")), "wakeup-us");
+	assert_string_equal(json_string_value(json_object_get(f, "code")), "wakeup-refused");
+	assert_string_equal(json_string_value(json_object_get(f, "level")), "note");
+	assert_non_null(strstr(json_string_value(json_object_get(f, "text")),
+		"/nosuch/cpu_dma_latency: No such file or directory"));
+	assert_non_null(
+		strstr(json_string_value(json_object_get(f, "remedy")), "must be given it"));
+	json_decref(list);
+	assert_int_equal(wakeup_set(w, WAKEUP_ANY, &err), 0);
+	list = health_all(h, S, r, w);
+	assert_int_equal(json_array_size(list), 1);
+	json_decref(list);
+	wakeup_free(w);
+	health_free(h);
+	running_free(r);
+	switch_free(sw);
+}
+
 static void all_of_them(void **state)
 {
 	struct running *r;
 	struct sw *sw = new_switch(&r);
 	struct health *h = health_new(sw);
-	json_t *list = health_all(h, S, r);
+	json_t *list = health_all(h, S, r, NULL);
 
 	assert_int_equal(json_array_size(list), 1);
 	assert_string_equal(
@@ -268,6 +389,10 @@ int main(void)
 		cmocka_unit_test(nics),
 		cmocka_unit_test(the_past_fades),
 		cmocka_unit_test(stalls_at_once),
+		cmocka_unit_test(workers),
+		cmocka_unit_test(a_workers_past_fades),
+		cmocka_unit_test(a_table_of_addresses_that_fills_up),
+		cmocka_unit_test(a_wakeup_that_is_refused),
 		cmocka_unit_test(all_of_them),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

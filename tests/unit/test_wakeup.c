@@ -112,12 +112,15 @@ static void without_the_file_nothing_is_wrong_unless_it_is_asked_for(void **stat
 static void what_was_not_granted_at_the_start_is_asked_for_again(void **state)
 {
 	struct error err;
+	const char *remedy;
 	struct wakeup *w = wakeup_new(file, 20);
 
 	assert_non_null(w);
 	wakeup_tick(w);
+	assert_true(wakeup_lacks(w, &err, &remedy));
 	make_file();
 	wakeup_tick(w);
+	assert_false(wakeup_lacks(w, &err, &remedy));
 	assert_int_equal(asked(), 20);
 	// Once granted, it is not brought back.
 	assert_int_equal(wakeup_set(w, 30, &err), 0);
