@@ -339,13 +339,10 @@ static int dispatch(struct cli *cli, int argc, char **argv)
 	if (!cli->command)
 		return verb && has_verb ? unknown_verb(noun, verb) : unknown_noun(noun);
 	skip = 1 + (cli->command->verb && has_verb);
-	if (cli->command->run)
-		return argc > skip && cli->command->help && is_help(argv[skip])
-			       ? command_help(noun, NULL)
-			       : run(cli, argc - skip, argv + skip);
 	for (int i = skip; i < argc; i++) {
-		int words = global_option(cli, argc, argv, i);
-		if (is_help(argv[i]))
+		bool own = cli->command->own_options;
+		int words = own ? 0 : global_option(cli, argc, argv, i);
+		if (is_help(argv[i]) && cli->command->help && (i == skip || !own))
 			return command_help(noun, cli->command->verb && has_verb ? verb : NULL);
 		if (words)
 			i += words - 1;

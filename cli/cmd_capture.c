@@ -300,6 +300,7 @@ const struct command cmd_capture[] = {
 			   "too fast are\n"
 			   "lost from the capture and counted, never from the traffic.",
 		.example = "capture vm1 -c 10 --dir rx icmp or arp",
-		.run = run},
+		.run = run,
+		.own_options = true},
 	{NULL},
 };

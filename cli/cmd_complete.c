@@ -204,4 +204,5 @@ static int run(struct cli *cli, int argc, char **argv)
 	return CLI_OK;
 }
 
-const struct command cmd_complete[] = {{.noun = "__complete", .run = run}, {NULL}};
+const struct command cmd_complete[] = {
+	{.noun = "__complete", .run = run, .own_options = true}, {NULL}};

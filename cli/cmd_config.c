@@ -44,18 +44,13 @@ static json_t *read_text(struct cli *cli, const char *path)
 // The daemon's own file unless another is given; errors as compilers give them.
 static int check(struct cli *cli, int argc, char **argv)
 {
-	json_t *params = json_object(), *result, *error;
-	const char *path = NULL;
+	json_t *params, *result, *error;
+	const char *path = argc ? argv[0] : NULL;
 	int status;
 
-	for (int i = 0; i < argc; i++) {
-		if (strcmp(argv[i], "-j") == 0)
-			cli->json = true;
-		else if (path)
-			return cli_wrong(cli, "usage: weftctl config check [FILE]");
-		else
-			path = argv[i];
-	}
+	if (argc > 1)
+		return cli_wrong(cli, "usage: weftctl config check [FILE]");
+	params = json_object();
 	if (path) {
 		json_t *text = read_text(cli, path);
 		if (!text) {

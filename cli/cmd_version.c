@@ -10,11 +10,8 @@ static int run(struct cli *cli, int argc, char **argv)
 	char up[40];
 	json_t *result;
 
-	for (int i = 0; i < argc; i++) {
-		if (argv[i][0] != '-' || argv[i][1] != 'j' || argv[i][2])
-			return cli_wrong(cli, "unknown word '%s'; usage: weftctl version", argv[i]);
-		cli->json = true;
-	}
+	if (argc)
+		return cli_wrong(cli, "unknown word '%s'; usage: weftctl version", argv[0]);
 	int status = cli_call(cli, "version.show", NULL, &result);
 	if (status == CLI_UNREACHABLE && !cli->json)
 		printf("weftctl %s\n", WEFT_VERSION);

@@ -41,6 +41,7 @@ struct command {
 	int (*show)(struct cli *cli, const json_t *result, const json_t *params);
 	int (*run)(struct cli *cli, int argc, char **argv);
 	int (*judge)(const json_t *result); // exit status by what came; NULL: CLI_OK
+	bool own_options;                   // run() takes -j, -h and all other options itself
 };
 
 struct cli {

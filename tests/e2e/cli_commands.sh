@@ -190,6 +190,11 @@ done <<-STATUS
 	0|--version
 	0|config check
 	0|top -n 1 -d 0.1
+	0|monitor --help
+	0|config check --json
+	0|version --socket $SOCKET
+	0|config check -s $SOCKET
+	0|monitor -h
 	1|port show nosuch
 	1|port add vm1 type tap device x$$
 	1|port set nosuch mtu 1500
