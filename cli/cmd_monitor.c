@@ -74,22 +74,35 @@ static int follow(struct cli *cli)
 	return cli_fail(cli, "weftd closed the connection");
 }
 
+static int parse(struct cli *cli, int argc, char **argv, json_t *params, json_t *events)
+{
+	for (int i = 0; i < argc; i++) {
+		const bool is_port = strcmp(argv[i], "port") == 0;
+		if (is_port && ++i == argc)
+			return cli_wrong(cli, "'port' needs a value");
+		if (is_port && json_object_get(params, "port"))
+			return cli_wrong(cli, "'port' is there twice");
+		if (is_port ? json_object_set_new(params, "port", json_string(argv[i])) < 0
+			    : json_array_append_new(events, json_string(argv[i])) < 0)
+			return cli_wrong(
+				cli, "%s: the text is not UTF-8", is_port ? "port" : "event");
+	}
+	return CLI_OK;
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
 	json_t *params = json_object(), *events = json_array(), *result;
 	int status;
 
-	for (int i = 0; i < argc; i++) {
-		if (strcmp(argv[i], "-j") == 0)
-			cli->json = true;
-		else if (strcmp(argv[i], "port") == 0 && i + 1 < argc)
-			json_object_set_new(params, "port", json_string(argv[++i]));
-		else
-			json_array_append_new(events, json_string(argv[i]));
-	}
+	status = parse(cli, argc, argv, params, events);
 	if (json_array_size(events))
 		json_object_set(params, "events", events);
 	json_decref(events);
+	if (status != CLI_OK) {
+		json_decref(params);
+		return status;
+	}
 	status = cli_call(cli, "monitor.subscribe", params, &result);
 	if (status != CLI_OK)
 		return status;

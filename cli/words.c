@@ -58,14 +58,21 @@ static int unknown_key(struct cli *cli, const struct nest *n, const char *word)
 	return cli_wrong(cli, "unknown key '%s'; known are: %s", word, known);
 }
 
+// NULL: it is not UTF-8.
 static json_t *list_of(const char *word)
 {
-	json_t *list = json_array();
-	char *copy = strdup(word), *save = NULL;
+	json_t *list = json_array(), *text = json_string(word);
+	char *copy = text ? strdup(word) : NULL, *save = NULL;
 
+	if (!copy) {
+		json_decref(list);
+		json_decref(text);
+		return NULL;
+	}
 	for (char *p = strtok_r(copy, ",", &save); p; p = strtok_r(NULL, ",", &save))
 		json_array_append_new(list, json_string(p));
 	free(copy);
+	json_decref(text);
 	return list;
 }
 
@@ -133,6 +140,8 @@ static int parse_keys(struct cli *cli, const json_t *keys, int argc, char **argv
 		if (json_object_get(n.objects[n.depth - 1], name))
 			return cli_wrong(cli, "'%s' is there twice", name);
 		json_t *value = value_of(kind, next);
+		if (!value && *next != '[')
+			return cli_wrong(cli, "'%s': the text is not UTF-8", name);
 		if (!value)
 			return cli_wrong(cli, "'%s': '%s' is not JSON, such as '[{\"core\": 2}]'",
 				name, next);

@@ -157,6 +157,16 @@ wait_until 5 grep -q '"event":"port-added".*"port":"vm5"' "$T/events"
 ! grep -q 'port-removed' "$T/events" || fail "an event that was not asked for"
 ctl_refuses "did you mean 'link-up'" monitor link-upp
 ctl_refuses "unknown event 'xyzzy'; known are: port-added, .*, config" monitor xyzzy
+ctl_refuses "'port' needs a value" monitor link-up port
+
+info "what is no text is refused, not left out"
+ctl_refuses 'not UTF-8' monitor $'link-\xff'
+ctl_refuses 'not UTF-8' monitor port $'vm\xff'
+ctl_refuses "'macs': the text is not UTF-8" port set vm1 policy macs $'\xff'
+ctl_refuses "'macs': the text is not UTF-8" port set vm1 policy macs $'52:54:00:00:00:01,\xff'
+ctl_refuses "'socket': the text is not UTF-8" port set vm1 socket $'/tmp/\xff'
+ctl_refuses '(not UTF-8|unknown port)' capture $'\xff'
+check '.[0].config.policy == null' port show vm1
 
 info "wrong words, help, exit statuses"
 status 2 prot show
