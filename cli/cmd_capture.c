@@ -24,7 +24,8 @@
 struct job {
 	struct cli *cli;
 	const char *port, *file, *dir;
-	char filter[1024];
+	char **args;  // of getopt
+	char *filter; // its words with blanks between; NULL: none
 	uint64_t max, shown, lost;
 	bool nano;
 	uint32_t snaplen;
@@ -41,6 +42,21 @@ static void on_signal(int sig)
 	stop = 1;
 }
 
+// Digits only, within bounds.
+static bool number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
+{
+	errno = 0;
+	*out = strtoull(text, NULL, 10);
+	return *text && strspn(text, "0123456789") == strlen(text) && !errno && *out >= min &&
+	       *out <= max;
+}
+
+static void join(char **words, int n, char *to)
+{
+	for (int i = 0; i < n; i++)
+		to += sprintf(to, "%s%s", i ? " " : "", words[i]);
+}
+
 static int parse(struct job *j, int argc, char **argv)
 {
 	static const struct option longs[] = {{"write", required_argument, NULL, 'w'},
@@ -48,20 +64,27 @@ static int parse(struct job *j, int argc, char **argv)
 		{"snaplen", required_argument, NULL, 'S'}, {"nano", no_argument, NULL, 'n'},
 		{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL}};
 	static char name[] = "weftctl capture";
-	char *args[66] = {name}, *end;
-	int n = 1, opt;
+	size_t length = 1;
+	uint64_t value;
+	int n = argc + 1, opt;
 
-	for (int i = 0; i < argc && n < 65; i++)
-		args[n++] = argv[i];
+	for (int i = 0; i < argc; i++)
+		length += strlen(argv[i]) + 1;
+	j->args = calloc(n + 1, sizeof(*j->args));
+	j->filter = malloc(length);
+	if (!j->args || !j->filter)
+		return cli_fail(j->cli, "out of memory");
+	j->args[0] = name;
+	memcpy(j->args + 1, argv, argc * sizeof(*argv));
+	*j->filter = 0;
 	optind = 0;
-	while ((opt = getopt_long(n, args, "w:c:jh", longs, NULL)) >= 0) {
+	while ((opt = getopt_long(n, j->args, "w:c:jh", longs, NULL)) >= 0) {
 		switch (opt) {
 		case 'w':
 			j->file = optarg;
 			break;
 		case 'c':
-			j->max = strtoull(optarg, &end, 10);
-			if (*end || !j->max || *optarg == '-')
+			if (!number(optarg, 1, UINT64_MAX, &j->max))
 				return cli_wrong(
 					j->cli, "-c: a number is expected, not '%s'", optarg);
 			break;
@@ -69,10 +92,10 @@ static int parse(struct job *j, int argc, char **argv)
 			j->dir = optarg;
 			break;
 		case 'S':
-			j->snaplen = (uint32_t)strtoul(optarg, &end, 10);
-			if (*end || j->snaplen < 14 || j->snaplen > SNAPLEN)
+			if (!number(optarg, 14, SNAPLEN, &value))
 				return cli_wrong(
 					j->cli, "--snaplen: 14 to %d, not '%s'", SNAPLEN, optarg);
+			j->snaplen = (uint32_t)value;
 			break;
 		case 'n':
 			j->nano = true;
@@ -89,19 +112,15 @@ static int parse(struct job *j, int argc, char **argv)
 	}
 	if (optind == n)
 		return cli_wrong(j->cli, "the port is missing; usage: weftctl capture PORT ...");
-	j->port = args[optind++];
-	for (; optind < n; optind++) {
-		size_t len = strlen(j->filter);
-		snprintf(j->filter + len, sizeof(j->filter) - len, "%s%s", len ? " " : "",
-			args[optind]);
-	}
+	j->port = j->args[optind++];
+	join(j->args + optind, n - optind, j->filter);
+	if (j->file && strcmp(j->file, "-") == 0 && isatty(STDOUT_FILENO))
+		return cli_wrong(j->cli, "-w - writes binary data: pipe it, as in | tcpdump -r -");
 	return CLI_OK;
 }
 
-static int open_pcap(struct job *j)
+static int compile(struct job *j)
 {
-	FILE *f;
-
 	j->pcap = pcap_open_dead_with_tstamp_precision(DLT_EN10MB, SNAPLEN,
 		j->nano ? PCAP_TSTAMP_PRECISION_NANO : PCAP_TSTAMP_PRECISION_MICRO);
 	if (!j->pcap)
@@ -112,10 +131,16 @@ static int open_pcap(struct job *j)
 				pcap_geterr(j->pcap));
 		j->has_program = true;
 	}
+	return CLI_OK;
+}
+
+// Once weftd has agreed: a mistake must not cost the file that is there.
+static int open_file(struct job *j)
+{
+	FILE *f;
+
 	if (!j->file)
 		return CLI_OK;
-	if (strcmp(j->file, "-") == 0 && isatty(STDOUT_FILENO))
-		return cli_wrong(j->cli, "-w - writes binary data: pipe it, as in | tcpdump -r -");
 	f = strcmp(j->file, "-") == 0 ? stdout : fopen(j->file, "wbe");
 	if (!f)
 		return cli_fail(j->cli, "%s: %s", j->file, strerror(errno));
@@ -198,6 +223,7 @@ static bool take(struct job *j, const json_t *params)
 static int follow(struct job *j)
 {
 	bool is_enough = false;
+	int status = CLI_OK;
 
 	while (!stop && !is_enough) {
 		json_t *message;
@@ -209,7 +235,7 @@ static int follow(struct job *j)
 		const char *method = get_text(message, "method");
 		const json_t *params = json_object_get(message, "params");
 		if (strcmp(method, "capture.end") == 0) {
-			cli_fail(j->cli, "%s", get_text(params, "why"));
+			status = cli_fail(j->cli, "%s", get_text(params, "why"));
 			is_enough = true;
 		}
 		if (strcmp(method, "capture.frames") == 0)
@@ -218,7 +244,7 @@ static int follow(struct job *j)
 		if (!flush(j))
 			is_enough = true;
 	}
-	return CLI_OK;
+	return status;
 }
 
 // After a signal: what is on its way still counts, and how many were lost is known only now.
@@ -251,14 +277,19 @@ static int capture(struct job *j)
 
 	if (!params)
 		return cli_wrong(j->cli, "the port's name is not UTF-8");
-	if (j->dir)
-		json_object_set_new(params, "dir", json_string(j->dir));
+	if (j->dir && json_object_set_new(params, "dir", json_string(j->dir)) < 0) {
+		json_decref(params);
+		return cli_wrong(j->cli, "--dir: the text is not UTF-8");
+	}
 	if (j->snaplen)
 		json_object_set_new(params, "snaplen", json_integer(j->snaplen));
 	status = cli_call(j->cli, "capture.start", params, &result);
 	if (status != CLI_OK)
 		return status;
 	json_decref(result);
+	status = open_file(j);
+	if (status != CLI_OK)
+		return status;
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
@@ -276,7 +307,7 @@ static int run(struct cli *cli, int argc, char **argv)
 	int status = parse(&j, argc, argv);
 
 	if (status == CLI_OK)
-		status = open_pcap(&j);
+		status = compile(&j);
 	if (status == CLI_OK)
 		status = capture(&j);
 	if (j.dump)
@@ -285,6 +316,8 @@ static int run(struct cli *cli, int argc, char **argv)
 		pcap_freecode(&j.program);
 	if (j.pcap)
 		pcap_close(j.pcap);
+	free(j.args);
+	free(j.filter);
 	return status < 0 ? CLI_OK : status;
 }
 

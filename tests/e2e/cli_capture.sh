@@ -47,6 +47,19 @@ ctl_refuses "did you mean 'a'|unknown port" capture aa -c 1
 ctl_refuses 'one of rx, tx, both' capture a --dir up
 ctl_refuses 'see pcap-filter' capture a icmp andd
 ctl_refuses 'No such file' capture a -w "$T/none/x.pcap"
+ctl_refuses '14 to 65535, not .4294967310' capture a --snaplen 4294967310
+ctl_refuses 'a number is expected, not .18446744073709551616' capture a -c 18446744073709551616
+cp "$T/f.pcap" "$T/kept.pcap"
+ctl_refuses "unknown port 'aa'" capture aa -w "$T/kept.pcap"
+cmp "$T/f.pcap" "$T/kept.pcap" || fail "a mistake cost a file"
+
+info "a long filter counts to its end"
+mapfile -t hosts < <(seq -f 'or host 10.98.0.%g' 1 200)
+# shellcheck disable=SC2068
+ctl_refuses 'pcap-filter' capture a host 10.99.0.9 ${hosts[@]} andd
+# shellcheck disable=SC2068
+timeout 20 "$WEFTCTL" -s "$SOCKET" capture a -w "$T/f.pcap" -c 2 host 10.98.0.250 ${hosts[@]} or 'icmp[0]' == 0 2>/dev/null
+[[ $(frames "$T/f.pcap" 'icmp[0] == 0') == 2 ]] || fail "the end of the filter"
 spawn "$T/first" "$WEFTCTL" -s "$SOCKET" capture a -w "$T/long.pcap"
 first=$PID
 wait_until 10 test -s "$T/long.pcap"
