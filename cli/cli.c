@@ -7,6 +7,7 @@
 #include "common/suggest.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +77,11 @@ int cli_connect(struct cli *cli)
 	return CLI_UNREACHABLE;
 }
 
+static bool is_stopped(const struct cli *cli)
+{
+	return cli->stop && *cli->stop;
+}
+
 int cli_try(struct cli *cli, const char *method, json_t *params, json_t **result, json_t **error)
 {
 	int64_t id = ++cli->next_id;
@@ -90,6 +96,8 @@ int cli_try(struct cli *cli, const char *method, json_t *params, json_t **result
 		return CLI_UNREACHABLE;
 	for (;;) {
 		rc = connection_receive(cli->connection, CALL_TIMEOUT_MS, &answer);
+		if (rc == -EINTR && !is_stopped(cli))
+			continue;
 		if (rc < 0 || !answer)
 			return CLI_UNREACHABLE;
 		// A refusal at the door has no id.
@@ -359,6 +367,7 @@ int cli_main(int argc, char **argv)
 	struct cli cli = {.socket = socket && *socket ? socket : CLI_SOCKET};
 	int i = 1, words;
 
+	setlocale(LC_CTYPE, ""); // tables show what the terminal can
 	cli.colour = isatty(STDOUT_FILENO) && !(no_colour && *no_colour) && term &&
 		     strcmp(term, "dumb") != 0;
 	while (i < argc && (words = global_option(&cli, argc, argv, i)))

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <langinfo.h>
-#include <locale.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t killed, resized;
+static volatile sig_atomic_t killed, resized, suspended;
 static struct termios before;
 
 static void on_stop(int sig)
@@ -30,6 +29,11 @@ static void on_stop(int sig)
 static void on_resize(int sig)
 {
 	resized = 1;
+}
+
+static void on_suspend(int sig)
+{
+	suspended = 1;
 }
 
 static uint64_t now_ns(void)
@@ -54,15 +58,22 @@ static void print_difference(
 		s->stop = true;
 }
 
+// Errors are for later: what is printed now goes with the other screen.
+static int call(struct top_screen *s, const char *method, json_t **result)
+{
+	json_decref(s->error);
+	return cli_try(s->cli, method, NULL, result, &s->error);
+}
+
 static int look(struct top_screen *s)
 {
 	json_t *ports = NULL, *workers = NULL, *addresses = NULL;
-	int status = cli_call(s->cli, "port.show", NULL, &ports);
+	int status = call(s, "port.show", &ports);
 
 	if (status == CLI_OK)
-		status = cli_call(s->cli, "worker.show", NULL, &workers);
+		status = call(s, "worker.show", &workers);
 	if (status == CLI_OK)
-		status = cli_call(s->cli, "vlan.show", NULL, &addresses);
+		status = call(s, "vlan.show", &addresses);
 	if (status == CLI_OK) {
 		const json_t *v;
 		size_t i;
@@ -87,7 +98,7 @@ static void keys(struct top_screen *s)
 	char buf[64];
 	ssize_t n = read(STDIN_FILENO, buf, sizeof(buf));
 
-	if (n == 0) {
+	if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)) {
 		s->stop = true;
 		return;
 	}
@@ -108,6 +119,46 @@ static bool is_over(const struct top_screen *s)
 	return killed || s->stop;
 }
 
+static void enter_terminal(void)
+{
+	struct sigaction sa = {.sa_handler = on_stop};
+	struct termios raw;
+
+	tcgetattr(STDIN_FILENO, &before);
+	raw = before;
+	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+	raw.c_cc[VMIN] = 0;
+	raw.c_cc[VTIME] = 0;
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	sa.sa_handler = on_resize;
+	sigaction(SIGWINCH, &sa, NULL);
+	sa.sa_handler = on_suspend;
+	sigaction(SIGTSTP, &sa, NULL);
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &raw);
+	// The other screen, without a cursor, and lines that are too long cut off.
+	fputs("\033[?1049h\033[?25l\033[?7l", stdout);
+	fflush(stdout);
+}
+
+static void leave_terminal(void)
+{
+	fputs("\033[?7h\033[?25h\033[?1049l", stdout);
+	fflush(stdout);
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+}
+
+// Ctrl-Z: the shell gets its terminal as it was, and `fg` gets this one again.
+static void suspend(struct top_screen *s)
+{
+	suspended = 0;
+	leave_terminal();
+	raise(SIGSTOP);
+	enter_terminal();
+	top_screen_measure(s);
+}
+
 // Waits for the next look; draws again when a key or the window changes something.
 static void wait_for_look(struct top_screen *s)
 {
@@ -122,6 +173,8 @@ static void wait_for_look(struct top_screen *s)
 		int n = poll(&p, 1, ms);
 		if (n > 0)
 			keys(s);
+		if (suspended)
+			suspend(s);
 		if (resized) {
 			resized = 0;
 			top_screen_measure(s);
@@ -200,32 +253,16 @@ static int parse(struct top_screen *s, int argc, char **argv)
 	return CLI_OK;
 }
 
-static void enter_terminal(void)
+// Why it ended, on the screen that people go on with.
+static int tell(struct top_screen *s, int status)
 {
-	struct sigaction sa = {.sa_handler = on_stop};
-	struct termios raw;
-
-	tcgetattr(STDIN_FILENO, &before);
-	raw = before;
-	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-	raw.c_cc[VMIN] = 0;
-	raw.c_cc[VTIME] = 0;
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
-	sa.sa_handler = on_resize;
-	sigaction(SIGWINCH, &sa, NULL);
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &raw);
-	// The other screen, without a cursor, and lines that are too long cut off.
-	fputs("\033[?1049h\033[?25l\033[?7l", stdout);
-	fflush(stdout);
-}
-
-static void leave_terminal(void)
-{
-	fputs("\033[?7h\033[?25h\033[?1049l", stdout);
-	fflush(stdout);
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+	if (killed)
+		return CLI_OK;
+	if (status == CLI_REFUSED && s->cli->json)
+		print_json(s->error);
+	if (status == CLI_REFUSED)
+		cli_refused(s->cli, s->error, NULL);
+	return status == CLI_UNREACHABLE ? cli_silent(s->cli) : status;
 }
 
 static int run(struct cli *cli, int argc, char **argv)
@@ -245,19 +282,21 @@ static int run(struct cli *cli, int argc, char **argv)
 	if (status == CLI_OK) {
 		snprintf(s->version, sizeof(s->version), "%s", get_text(version, "version"));
 		json_decref(version);
-		setlocale(LC_CTYPE, "");
 		s->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 		s->is_live = !cli->json && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
 		top_screen_measure(s);
+		cli->stop = &killed;
 		if (s->is_live)
 			enter_terminal();
 		status = loop(s);
 		if (s->is_live)
 			leave_terminal();
+		status = tell(s, status);
 	}
 	top_fini(&s->top);
 	json_decref(s->ports);
 	json_decref(s->workers);
+	json_decref(s->error);
 	free(s);
 	return status < 0 ? CLI_OK : status;
 }

@@ -5,6 +5,7 @@
 #include "cli/connection.h"
 
 #include <jansson.h>
+#include <signal.h>
 #include <stdbool.h>
 
 // Exit status.
@@ -51,6 +52,8 @@ struct cli {
 	const struct command *command;
 	struct connection *connection; // NULL until the first call
 	int64_t next_id;
+	// Set by a signal: a call does not wait for its answer any more. NULL: other signals do not end one.
+	const volatile sig_atomic_t *stop;
 };
 
 extern const struct command cmd_capture[], cmd_complete[], cmd_config[], cmd_fdb[], cmd_health[],

@@ -13,6 +13,7 @@ struct top_screen {
 	struct cli *cli;
 	struct top top;
 	json_t *ports, *workers; // of the last look
+	json_t *error;           // why the last look failed, if weftd said why
 	double interval;
 	long count; // looks left; -1: no end
 	bool stop;  // asked for by a key, or nobody reads

@@ -5,7 +5,7 @@
 # shellcheck source=tests/lib/weft.sh
 . "$(dirname "$0")/../lib/weft.sh"
 
-need script stty mkfifo
+need script stty mkfifo python3
 weft_test top
 {
 	echo 'ports:'
@@ -66,3 +66,58 @@ for frame in frames:
         plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", line)
         assert len(plain) <= 80, (len(plain), plain)
 PY
+
+info "a signal ends no look; Ctrl-Z gives the terminal back, fg takes it again; why it ends is said where it is seen"
+cat >"$T/signals.py" <<'PY'
+import fcntl, os, pty, select, signal, struct, sys, termios, time
+
+weftctl, api, daemon = sys.argv[1], sys.argv[2], int(sys.argv[3])
+pid, fd = pty.fork()
+if pid == 0:
+    os.environ["TERM"] = "xterm"
+    os.execv(weftctl, [weftctl, "-s", api, "top", "-d", "0.1"])
+fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+seen = ""
+
+def read(seconds):
+    """Whether more may come."""
+    global seen
+    if not select.select([fd], [], [], seconds)[0]:
+        return True
+    try:
+        seen += os.read(fd, 65536).decode(errors="replace")
+        return True
+    except OSError:
+        return False
+
+def until(text):
+    """Reads until this comes; what follows it stays."""
+    global seen
+    end = time.monotonic() + 20
+    while text not in seen:
+        if time.monotonic() > end or not read(0.5):
+            sys.exit(f"no {text!r} in {seen[-2000:]!r}")
+    seen = seen[seen.index(text) + len(text):]
+
+until("sorted by rx")
+os.kill(daemon, signal.SIGSTOP)
+for _ in range(50):
+    os.kill(pid, signal.SIGWINCH)
+    read(0.02)
+os.kill(daemon, signal.SIGCONT)
+# 51 frames at most were drawn before that.
+for _ in range(60):
+    until("sorted by rx")
+os.kill(pid, signal.SIGTSTP)
+until("\x1b[?1049l")
+assert os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
+os.kill(pid, signal.SIGCONT)
+until("\x1b[?1049h")
+until("sorted by rx")
+os.kill(daemon, signal.SIGTERM)
+until("\x1b[?1049l")
+until("weftd does not answer on " + api)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+PY
+python3 "$T/signals.py" "$WEFTCTL" "$SOCKET" "$WEFTD_PID" || fail "signals"
+weft_stop
