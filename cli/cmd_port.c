@@ -6,6 +6,7 @@
 #include "cli/table.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *state_colour(const json_t *port)
@@ -34,29 +35,28 @@ static void why_text(const json_t *port, char *buf, size_t size)
 // Where the table has no room for it: why ports are not up, each reason once.
 static void list_reasons(const struct cli *cli, const json_t *list)
 {
-	char why[1000], other[1000], names[4096];
+	char why[1000], other[1000];
 	const json_t *p, *q;
 	unsigned n_said = 0;
 	size_t i, j;
 
 	json_array_foreach ((json_t *)list, i, p) {
+		char *names = NULL;
 		why_text(p, why, sizeof(why));
-		*names = 0;
 		json_array_foreach ((json_t *)list, j, q) {
-			size_t n = strlen(names);
 			why_text(q, other, sizeof(other));
 			if (strcmp(why, other) != 0)
 				continue;
 			if (j < i)
 				break; // said already
-			snprintf(names + n, sizeof(names) - n, "%s%s", n ? ", " : "",
-				get_text(q, "name"));
+			text_add(&names, "%s%s", names ? ", " : "", get_text(q, "name"));
 		}
-		if (j < json_array_size(list) || is_fine(p))
-			continue;
-		if (n_said++ == 0)
-			puts("");
-		paragraph(4, "%s%s%s: %s", paint(cli, STRONG), names, unpaint(cli), why);
+		if (j == json_array_size(list) && !is_fine(p)) {
+			if (n_said++ == 0)
+				puts("");
+			paragraph(4, "%s%s%s: %s", paint(cli, STRONG), names, unpaint(cli), why);
+		}
+		free(names);
 	}
 }
 
@@ -77,8 +77,9 @@ static void list_ports(const struct cli *cli, const json_t *list)
 		table_cell(t, 0, STRONG, "%s", get_text(p, "name"));
 		table_cell(t, 1, NULL, "%s", get_text(p, "type"));
 		table_cell(t, 2, state_colour(p), "%s", get_text(p, "state"));
-		vlan_text(json_object_get(p, "config"), text, sizeof(text));
-		table_cell(t, 3, NULL, "%s", text);
+		char *vlan = vlan_text(json_object_get(p, "config"));
+		table_cell(t, 3, NULL, "%s", vlan);
+		free(vlan);
 		why_text(p, text, sizeof(text));
 		table_cell(t, 8, NULL, "%s", text);
 		if (!open)
@@ -171,16 +172,15 @@ static void show_drops(struct cli *cli, const json_t *p)
 static void show_queues(const struct cli *cli, const json_t *p)
 {
 	const json_t *q, *list = json_object_get(p, "rx_queues");
-	char text[400] = "";
+	char *text = NULL;
 	size_t i;
 
-	json_array_foreach ((json_t *)list, i, q) {
-		size_t n = strlen(text);
-		snprintf(text + n, sizeof(text) - n, "%squeue %d on worker %d", n ? ", " : "",
+	json_array_foreach ((json_t *)list, i, q)
+		text_add(&text, "%squeue %d on worker %d", i ? ", " : "",
 			(int)get_number(q, "queue"), (int)get_number(q, "worker"));
-	}
-	if (*text)
+	if (text)
 		field(cli, 0, "receives", "%s", text);
+	free(text);
 }
 
 static void show_one(struct cli *cli, const json_t *p)
@@ -188,7 +188,7 @@ static void show_one(struct cli *cli, const json_t *p)
 	const json_t *config = json_object_get(p, "config");
 	json_t *details = json_object_get(p, "details"), *v;
 	const char *key;
-	char vlan[400], why[1000];
+	char why[1000], *vlan = vlan_text(config);
 
 	printf("%s%s%s  %s  %s%s%s\n", paint(cli, STRONG), get_text(p, "name"), unpaint(cli),
 		get_text(p, "type"), paint(cli, state_colour(p)), get_text(p, "state"),
@@ -196,8 +196,8 @@ static void show_one(struct cli *cli, const json_t *p)
 	why_text(p, why, sizeof(why));
 	field(cli, 0, "why", "%s", why);
 	show_health(cli, p);
-	vlan_text(config, vlan, sizeof(vlan));
 	field(cli, 0, "vlan", "%s", vlan);
+	free(vlan);
 	json_object_foreach ((json_t *)config, key, v)
 		if (strcmp(key, "name") != 0 && strcmp(key, "type") != 0 &&
 			strcmp(key, "vlan") != 0 && !json_object_get(details, key))

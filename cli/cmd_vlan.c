@@ -5,19 +5,19 @@
 #include "cli/table.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static void members(const json_t *ports, const char *mode, char *buf, size_t size)
+static char *members(const json_t *ports, const char *mode)
 {
+	char *text = NULL;
 	const json_t *p;
 	size_t i;
 
-	*buf = 0;
-	json_array_foreach ((json_t *)ports, i, p) {
-		size_t n = strlen(buf);
+	json_array_foreach ((json_t *)ports, i, p)
 		if (strcmp(get_text(p, "mode"), mode) == 0)
-			snprintf(buf + n, size - n, "%s%s", n ? " " : "", get_text(p, "port"));
-	}
+			text_add(&text, "%s%s", text ? " " : "", get_text(p, "port"));
+	return text;
 }
 
 // The last of the VLANs that follow each other from `i` on with the same ports and no addresses.
@@ -43,7 +43,6 @@ static int show(struct cli *cli, const json_t *result, const json_t *params)
 	static const char *const modes[] = {"access", "trunk", "native"};
 	struct table *t = table_new(cli, columns, 5);
 	const json_t *v;
-	char text[1000];
 	size_t i;
 
 	for (i = 0; (v = json_array_get(result, i)); i++) {
@@ -57,8 +56,10 @@ static int show(struct cli *cli, const json_t *result, const json_t *params)
 		table_cell(t, 1, NULL, "%d", (int)get_number(v, "addresses"));
 		i = last;
 		for (unsigned m = 0; m < 3; m++) {
-			members(json_object_get(v, "ports"), modes[m], text, sizeof(text));
-			table_cell(t, 2 + m, NULL, "%s", text);
+			char *text = members(json_object_get(v, "ports"), modes[m]);
+			if (text)
+				table_cell(t, 2 + m, NULL, "%s", text);
+			free(text);
 		}
 	}
 	table_print(t, "no VLANs: there are no ports");

@@ -5,20 +5,20 @@
 #include "cli/table.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 // "vm1:0 vm1:1 uplink:0"
-static void queues_text(const json_t *list, char *buf, size_t size)
+static char *queues_text(const json_t *list)
 {
+	char *text = NULL;
 	const json_t *q;
 	size_t i;
 
-	*buf = 0;
-	json_array_foreach ((json_t *)list, i, q) {
-		size_t n = strlen(buf);
-		snprintf(buf + n, size - n, "%s%s:%d", n ? " " : "", get_text(q, "port"),
+	json_array_foreach ((json_t *)list, i, q)
+		text_add(&text, "%s%s:%d", i ? " " : "", get_text(q, "port"),
 			(int)get_number(q, "queue"));
-	}
+	return text;
 }
 
 static int show(struct cli *cli, const json_t *result, const json_t *params)
@@ -28,7 +28,7 @@ static int show(struct cli *cli, const json_t *result, const json_t *params)
 		{"CYCLES/FRAME", COL_RIGHT | COL_SPARE}, {"CPU", COL_RIGHT},
 		{"SLEEPS", COL_RIGHT | COL_SPARE}, {"QUEUES", COL_WRAP}};
 	struct table *t = table_new(cli, columns, 9);
-	char text[1000], number[SHORT_NUMBER];
+	char number[SHORT_NUMBER];
 	const json_t *w;
 	size_t i;
 
@@ -50,8 +50,10 @@ static int show(struct cli *cli, const json_t *result, const json_t *params)
 			table_cell(t, 5, NULL, "%.0f", json_number_value(cycles));
 		table_cell(t, 6, NULL, "%.1f s", (double)get_number(w, "cpu_ns") / 1e9);
 		table_cell(t, 7, NULL, "%s", short_number((double)get_number(w, "sleeps"), number));
-		queues_text(json_object_get(w, "queues"), text, sizeof(text));
-		table_cell(t, 8, NULL, "%s", text);
+		char *text = queues_text(json_object_get(w, "queues"));
+		if (text)
+			table_cell(t, 8, NULL, "%s", text);
+		free(text);
 	}
 	table_print(t, "");
 	return CLI_OK;

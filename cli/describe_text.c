@@ -6,11 +6,14 @@
 #include "cli/table.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define NAME_WIDTH  23
+#define INDENT      4
 #define COLUMNS_MAX (TABLE_COLUMNS - 1)
 
 // Columns that text takes on the terminal: neither escape sequences nor continuation bytes.
@@ -54,26 +57,26 @@ static void flow(const char *text, size_t at, size_t left)
 void field(const struct cli *cli, unsigned indent, const char *name, const char *fmt, ...)
 {
 	size_t left = 2 + indent + NAME_WIDTH, length = strlen(name);
-	char text[4096];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	char *text = text_format(fmt, ap);
 	va_end(ap);
 	printf("  %*s%s%-*s%s ", (int)indent, "", paint(cli, FAINT), NAME_WIDTH - 1, name,
 		unpaint(cli));
 	flow(text, length < NAME_WIDTH ? left : left - NAME_WIDTH + length + 1, left);
+	free(text);
 }
 
 void paragraph(unsigned left, const char *fmt, ...)
 {
-	char text[4096];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	char *text = text_format(fmt, ap);
 	va_end(ap);
 	flow(text, 0, left);
+	free(text);
 }
 
 static void scalar_text(const json_t *v, char *buf, size_t size)
@@ -99,20 +102,20 @@ static void scalar_text(const json_t *v, char *buf, size_t size)
 	}
 }
 
-static void words_text(const json_t *list, char *buf, size_t size)
+// To be freed.
+static char *words_text(const json_t *list)
 {
-	char word[256];
+	char word[256], *text = NULL;
 	const json_t *v;
 	size_t i;
 
-	*buf = 0;
 	json_array_foreach ((json_t *)list, i, v) {
-		size_t n = strlen(buf);
 		scalar_text(v, word, sizeof(word));
-		snprintf(buf + n, size - n, "%s%s", i ? ", " : "", word);
+		text_add(&text, "%s%s", i ? ", " : "", word);
 	}
-	if (!*buf)
-		snprintf(buf, size, "none");
+	if (!text)
+		text_add(&text, "none");
+	return text;
 }
 
 static const char *heading(const char *key, char buf[64])
@@ -126,10 +129,13 @@ static const char *heading(const char *key, char buf[64])
 static void cell_text(const json_t *cell, char *buf, size_t size)
 {
 	*buf = 0;
-	if (json_is_array(cell))
-		words_text(cell, buf, size);
-	else if (cell && !json_is_object(cell))
+	if (json_is_array(cell)) {
+		char *words = words_text(cell);
+		snprintf(buf, size, "%s", words);
+		free(words);
+	} else if (cell && !json_is_object(cell)) {
 		scalar_text(cell, buf, size);
+	}
 }
 
 // A guest's memory: addresses as its kernel writes them, sizes as its owner does.
@@ -143,16 +149,41 @@ static void memory_text(const char *name, json_int_t v, char *buf, size_t size)
 		snprintf(buf, size, "%lld KiB", (long long)v >> 10);
 }
 
-// Many keys: one line for each, one column for each object.
-static void table_across(const struct cli *cli, const json_t *list)
+// How many of the objects from `first` on have room beside each other; at least one.
+static unsigned fit_across(const json_t *list, size_t first)
+{
+	const size_t all = json_array_size(list);
+	size_t room = isatty(STDOUT_FILENO) ? terminal_width() : SIZE_MAX, used = INDENT;
+	const char *name;
+	char text[512];
+	unsigned n = 0;
+	json_t *v;
+
+	json_object_foreach (json_array_get(list, 0), name, v)
+		if (used < INDENT + strlen(name))
+			used = INDENT + strlen(name);
+	for (; first + n < all && n < COLUMNS_MAX; n++) {
+		size_t width = 0;
+		json_object_foreach (json_array_get(list, first + n), name, v) {
+			cell_text(v, text, sizeof(text));
+			if (width < strlen(text))
+				width = strlen(text);
+		}
+		used += 1 + width;
+		if (n && used > room)
+			break;
+	}
+	return n;
+}
+
+// Many keys: one line for each, one column for each of n objects.
+static void table_across(const struct cli *cli, const json_t *list, size_t first, unsigned n)
 {
 	struct column columns[COLUMNS_MAX + 1] = {{""}};
-	unsigned n = (unsigned)json_array_size(list);
 	const char *name;
 	char text[512];
 	json_t *v;
 
-	n = n < COLUMNS_MAX ? n : COLUMNS_MAX;
 	for (unsigned c = 1; c <= n; c++)
 		columns[c] = (struct column){"", COL_RIGHT};
 	struct table *t = table_new(cli, columns, n + 1);
@@ -160,13 +191,13 @@ static void table_across(const struct cli *cli, const json_t *list)
 		table_row(t);
 		table_cell(t, 0, FAINT, "%s", heading(name, text));
 		for (unsigned c = 0; c < n; c++) {
-			cell_text(
-				json_object_get(json_array_get(list, c), name), text, sizeof(text));
+			cell_text(json_object_get(json_array_get(list, first + c), name), text,
+				sizeof(text));
 			table_cell(t, 1 + c, NULL, "%s", text);
 		}
 	}
 	table_hide_titles(t);
-	table_print_indented(t, 4);
+	table_print_indented(t, INDENT);
 }
 
 // One row for each object; the columns are the keys of the first.
@@ -182,7 +213,13 @@ static void table_of(const struct cli *cli, const char *key, const json_t *list)
 
 	printf("  %s%s%s\n", paint(cli, STRONG), heading(key, text), unpaint(cli));
 	if (json_object_size(json_array_get(list, 0)) > 8) {
-		table_across(cli, list);
+		unsigned fit;
+		for (i = 0; i < json_array_size(list); i += fit) {
+			fit = fit_across(list, i);
+			if (i)
+				puts("");
+			table_across(cli, list, i, fit);
+		}
 		return;
 	}
 	json_object_foreach (json_array_get(list, 0), name, v) {
@@ -203,7 +240,7 @@ static void table_of(const struct cli *cli, const char *key, const json_t *list)
 			table_cell(t, c, NULL, "%s", text);
 		}
 	}
-	table_print_indented(t, 4);
+	table_print_indented(t, INDENT);
 }
 
 void describe_value(const struct cli *cli, unsigned indent, const char *key, const json_t *value)
@@ -216,8 +253,9 @@ void describe_value(const struct cli *cli, unsigned indent, const char *key, con
 	if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
 		table_of(cli, key, value);
 	} else if (json_is_array(value)) {
-		words_text(value, text, sizeof(text));
-		field(cli, indent, name, "%s", text);
+		char *words = words_text(value);
+		field(cli, indent, name, "%s", words);
+		free(words);
 	} else if (json_is_object(value)) {
 		printf("  %*s%s%s%s\n", (int)indent, "", paint(cli, STRONG), name, unpaint(cli));
 		json_object_foreach ((json_t *)value, below, v)

@@ -88,33 +88,51 @@ const char *get_text(const json_t *json, const char *key)
 	return text ? text : "";
 }
 
-static void append(char *buf, size_t size, const char *text)
+char *text_format(const char *fmt, va_list ap)
 {
-	size_t n = strlen(buf);
+	char *text;
 
-	snprintf(buf + n, size - n, "%s", text);
+	if (vasprintf(&text, fmt, ap) >= 0)
+		return text;
+	fputs("weftctl: out of memory\n", stderr);
+	exit(CLI_REFUSED);
 }
 
-void vlan_text(const json_t *config, char *buf, size_t size)
+void text_add(char **text, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	char *more = text_format(fmt, ap);
+	va_end(ap);
+	const size_t n = *text ? strlen(*text) : 0, size = strlen(more) + 1;
+	char *all = realloc(*text, n + size);
+	if (!all) {
+		fputs("weftctl: out of memory\n", stderr);
+		exit(CLI_REFUSED);
+	}
+	memcpy(all + n, more, size);
+	free(more);
+	*text = all;
+}
+
+char *vlan_text(const json_t *config)
 {
 	const json_t *vlan = json_object_get(config, "vlan"), *v;
 	const json_t *trunk = json_object_get(vlan, "trunk");
+	const uint64_t access = get_number(vlan, "access"), native = get_number(vlan, "native");
+	char *text = NULL;
 	size_t i;
 
 	if (!json_is_array(trunk)) {
-		uint64_t access = get_number(vlan, "access");
-		snprintf(buf, size, "access %d", access ? (int)access : 1);
-		return;
+		text_add(&text, "access %d", access ? (int)access : 1);
+		return text;
 	}
-	snprintf(buf, size, "trunk ");
-	json_array_foreach ((json_t *)trunk, i, v) {
-		if (i)
-			append(buf, size, ",");
-		append(buf, size, json_string_value(v) ? json_string_value(v) : "");
-	}
-	if (get_number(vlan, "native")) {
-		char native[24];
-		snprintf(native, sizeof(native), " native %d", (int)get_number(vlan, "native"));
-		append(buf, size, native);
-	}
+	text_add(&text, "trunk ");
+	json_array_foreach ((json_t *)trunk, i, v)
+		text_add(&text, "%s%s", i ? "," : "",
+			json_string_value(v) ? json_string_value(v) : "");
+	if (native)
+		text_add(&text, " native %d", (int)native);
+	return text;
 }

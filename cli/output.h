@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 
+#include <stdarg.h>
 #include <stdint.h>
 
 #define GOOD   "green"
@@ -31,5 +32,9 @@ unsigned terminal_width(void);
 uint64_t get_number(const json_t *json, const char *key);
 const char *get_text(const json_t *json, const char *key);
 
-// "access 10", "trunk 10,20-30 native 1" of a port's configuration.
-void vlan_text(const json_t *config, char *buf, size_t size);
+// Text of any length, to be freed, as lists of ports have no longest one. Without memory it ends the program.
+char *text_format(const char *fmt, va_list ap);
+// The same, added to a text; *text is NULL or to be freed.
+__attribute__((format(printf, 2, 3))) void text_add(char **text, const char *fmt, ...);
+// "access 10", "trunk 10,20-30 native 1" of a port's configuration; to be freed.
+char *vlan_text(const json_t *config);

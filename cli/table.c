@@ -59,14 +59,13 @@ void table_row(struct table *t)
 
 void table_cell(struct table *t, unsigned column, const char *colour, const char *fmt, ...)
 {
-	char text[1024];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	char *text = text_format(fmt, ap);
 	va_end(ap);
 	fit_text(&t->fit[column], text);
-	scols_line_set_data(t->row, column, text);
+	scols_line_refer_data(t->row, column, text); // which frees it
 	if (colour && t->cli->colour)
 		scols_cell_set_color(scols_line_get_cell(t->row, column), colour);
 }

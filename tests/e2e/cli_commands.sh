@@ -318,3 +318,17 @@ got=0
 ctl -j health >"$T/health" || got=$?
 want=$(jq 'if any(.level != "note") then 1 else 0 end' "$T/health") # a machine under load may starve the worker
 [[ $got == "$want" && $(jq length "$T/health") != 0 ]] || fail "status $got: $(<"$T/health")"
+
+info "lists are as long as they are"
+names=$(seq -f 'port-with-quite-a-long-name-%g' 10 49)
+ports=$(for name in $names; do printf '{"name": "%s", "type": "vhost-user", "socket": "%s"},' "$name" "$T/${name##*-}.sock"; done)
+ctl config set ports "[${ports%,}]" >/dev/null
+for command in 'vlan show' 'worker show'; do
+	# shellcheck disable=SC2086
+	[[ $(ctl $command | grep -o 'port-with-quite-a-long-name-[0-9]*' | sort) == "$names" ]] || fail "$command: $(ctl $command)"
+done
+ctl port set port-with-quite-a-long-name-10 vlan trunk "$(seq -s, 2 2 998)"
+for command in 'port show' 'port show port-with-quite-a-long-name-10'; do
+	# shellcheck disable=SC2086
+	[[ $(ctl $command) == *,996,998* ]] || fail "$command: $(ctl $command)"
+done

@@ -211,15 +211,14 @@ static void vlans_in_words(void **state)
 {
 	json_t *config =
 		json_pack("{s:{s:[s, s], s:i}}", "vlan", "trunk", "10", "20-30", "native", 1);
-	char text[64];
+	char *text = vlan_text(config);
 
-	vlan_text(config, text, sizeof(text));
 	assert_string_equal(text, "trunk 10,20-30 native 1");
-	vlan_text(config, text, 12);
-	assert_string_equal(text, "trunk 10,20");
+	free(text);
 	json_object_clear(config);
-	vlan_text(config, text, sizeof(text));
+	text = vlan_text(config);
 	assert_string_equal(text, "access 1");
+	free(text);
 	json_decref(config);
 }
 
