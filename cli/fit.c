@@ -68,6 +68,18 @@ static struct fit *tallest(struct fit *f, unsigned n)
 	return best;
 }
 
+// Of those that wrap and can give way.
+static struct fit *widest(struct fit *f, unsigned n)
+{
+	struct fit *best = NULL;
+
+	for (unsigned i = 0; i < n; i++)
+		if (f[i].wraps && !f[i].is_hidden && f[i].width > FIT_LEAST &&
+			(!best || f[i].width > best->width))
+			best = &f[i];
+	return best;
+}
+
 void fit_columns(struct fit *f, unsigned n, unsigned width)
 {
 	struct fit *c;
@@ -80,6 +92,9 @@ void fit_columns(struct fit *f, unsigned n, unsigned width)
 		f[i].is_hidden = f[i].is_spare;
 	for (unsigned used = sum(f, n); used < width && (c = tallest(f, n)); used++)
 		c->width++;
+	// Where not even whole words have room, those of the widest column are cut.
+	for (unsigned used = sum(f, n); used > width && (c = widest(f, n)); used--)
+		c->width--;
 }
 
 // Bytes of the first `width` characters.

@@ -7,6 +7,8 @@
 
 // A column that wraps may be as narrow as its longest piece, or as this if that is longer.
 #define FIT_PIECE 34
+// And down to this where the terminal has no room for its longest piece.
+#define FIT_LEAST 12
 
 struct fit {
 	unsigned want, least; // columns of the longest text, and of its longest piece

@@ -101,6 +101,20 @@ static void important_columns_never_break(void **state)
 	widths(f, 5, 10, "12 - 6 - 7 "); // the others stay whole where nothing fits
 }
 
+// Two long names beside each other: lines that the terminal breaks would be worse than words that are cut.
+static void long_words_are_cut_where_they_have_no_room(void **state)
+{
+	struct fit f[] = {column("100-200", false, false), column("ADDRESSES", false, false),
+		column("a b", true, false), column("webserver-production-frankfurt1", true, false),
+		column("webserver-production-frankfurt2", true, false)};
+
+	widths(f, 5, 85, "7 9 3 31 31 ");
+	widths(f, 5, 83, "7 9 1 31 31 ");
+	widths(f, 5, 80, "7 9 1 29 30 ");
+	widths(f, 5, 60, "7 9 1 19 20 ");
+	widths(f, 5, 20, "7 9 1 12 12 ");
+}
+
 // A row of many columns that all wrap takes what there is, and each gets some.
 static void room_is_shared_out_in_full(void **state)
 {
@@ -125,6 +139,7 @@ int main(void)
 		cmocka_unit_test(text_breaks_between_words),
 		cmocka_unit_test(no_line_is_too_long),
 		cmocka_unit_test(important_columns_never_break),
+		cmocka_unit_test(long_words_are_cut_where_they_have_no_room),
 		cmocka_unit_test(room_is_shared_out_in_full),
 	};
 
