@@ -16,7 +16,7 @@ static int each_port(void *ctx, const struct switch_port *p)
 	struct queues *s = ctx;
 
 	for (uint32_t q = 0; q < p->n_rxq && q < PORT_QUEUES_MAX; q++)
-		if (p->rxq_worker[q] == s->worker)
+		if (p->rxq_worker[q] == s->worker && p->rxq_live >> q & 1)
 			json_array_append_new(
 				s->list, json_pack("{s:s, s:I}", "port", p->config->port.name,
 						 "queue", (json_int_t)q));
