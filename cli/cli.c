@@ -339,6 +339,8 @@ static int dispatch(struct cli *cli, int argc, char **argv)
 		puts("weftctl " WEFT_VERSION);
 		return CLI_OK;
 	}
+	if (strcmp(noun, "-s") == 0 || strcmp(noun, "--socket") == 0)
+		return cli_wrong(cli, "'%s' needs a value, such as '" CLI_SOCKET "'", noun);
 	if (*noun == '-')
 		return cli_wrong(cli, "unknown option '%s'; see weftctl --help", noun);
 	// "port -j" is "port show -j".

@@ -258,7 +258,7 @@ const struct command cmd_port[] = {
 		.help = "change a port",
 		.details = KEYS_HELP
 		"\nThe value 'default' takes a key back. What is not named stays.",
-		.example = "port set vm2 vlan trunk 10,20-30 native 1 policy rate 1G mtu default"},
+		.example = "port set vm2 vlan trunk 10,20-30 policy rate 1G mtu default"},
 	{.noun = "port",
 		.verb = "del",
 		.method = "port.del",

@@ -50,6 +50,11 @@ struct connection *connection_new(const char *socket_path, char *text, size_t si
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	struct connection *c;
 
+	if (!*socket_path) {
+		snprintf(text, size, "the socket's path is empty");
+		errno = EINVAL;
+		return NULL;
+	}
 	if (strlen(socket_path) >= sizeof(addr.sun_path)) {
 		snprintf(text, size, "the socket's path is too long: %s", socket_path);
 		errno = ENAMETOOLONG;

@@ -73,8 +73,9 @@ static void draw_title(struct top_screen *s)
 		up += strcmp(s->top.ports[i].state, "up") == 0;
 	localtime_r(&now, &tm);
 	strftime(when, sizeof(when), "%H:%M:%S", &tm);
-	fprintf(s->to, "%sweft %s%s  %s  %u ports, %u up  %u addresses  ", paint(s->cli, STRONG),
-		s->version, unpaint(s->cli), when, s->top.n_ports, up, s->top.n_addresses);
+	fprintf(s->to, "%sweft %s%s  %s  %u ports, %u up  %u address%s  ", paint(s->cli, STRONG),
+		s->version, unpaint(s->cli), when, s->top.n_ports, up, s->top.n_addresses,
+		s->top.n_addresses == 1 ? "" : "es");
 	if (s->paused)
 		fputs("PAUSED", s->to);
 	else

@@ -115,6 +115,23 @@ static void enter(struct nest *n, const char *name, const json_t *key)
 	n->names[n->depth++] = name;
 }
 
+static int no_value(struct cli *cli, const json_t *key, const char *name)
+{
+	const char *example = json_string_value(json_object_get(key, "example"));
+	char words[80] = "";
+	size_t n = 0;
+
+	if (!example)
+		return cli_wrong(cli, "'%s' needs a value", name);
+	// The file's [10, 20-30] is 10,20-30 here; lists of groups are JSON.
+	const bool is_list = *example == '[' && !strchr(example, '{');
+	for (const char *p = example; *p && n + 1 < sizeof(words); p++)
+		if (!is_list || !strchr("[] ", *p))
+			words[n++] = *p;
+	return cli_wrong(cli, "'%s' needs a value, such as '%s'", name,
+		strchr(example, '{') ? "[{\"core\": 2}]" : words);
+}
+
 static int parse_keys(struct cli *cli, const json_t *keys, int argc, char **argv, json_t *out)
 {
 	struct nest n = {.keys = {keys}, .objects = {out}, .depth = 1};
@@ -131,12 +148,8 @@ static int parse_keys(struct cli *cli, const json_t *keys, int argc, char **argv
 			enter(&n, name, key);
 			continue;
 		}
-		if (!next) {
-			const char *example = json_string_value(json_object_get(key, "example"));
-			return cli_wrong(cli, "'%s' needs a value%s%s%s", name,
-				example ? ", such as '" : "", example ? example : "",
-				example ? "'" : "");
-		}
+		if (!next)
+			return no_value(cli, key, name);
 		if (json_object_get(n.objects[n.depth - 1], name))
 			return cli_wrong(cli, "'%s' is there twice", name);
 		json_t *value = value_of(kind, next);

@@ -290,7 +290,7 @@ int running_port_assign(
 			err, -ENODEV, "port", "port %s is not open: %s", name, p->reason.text);
 	if (queue >= now.n_rxq)
 		return error_set(err, -EINVAL, "queue",
-			"queue: port %s has %u receive queues; the last is %u", name, now.n_rxq,
+			"queue: port %s has no receive queue %u; the last is %u", name, queue,
 			now.n_rxq - 1);
 	if (worker >= switch_n_workers(r->sw))
 		return error_set(err, -EINVAL, "worker",
