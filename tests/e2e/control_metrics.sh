@@ -70,8 +70,7 @@ in_ns sw python3 -c 'import urllib.request; urllib.request.urlopen("http://127.0
 in_ns sw python3 -c 'import urllib.request; urllib.request.urlopen("http://127.0.0.1:9469/metrics", timeout=10).read()' 2>/dev/null && fail "the old address still answers"
 ctl_refuses 'cannot listen on 192.0.2.1:9469' config set metrics listen 192.0.2.1:9469
 in_ns sw python3 -c 'import urllib.request; urllib.request.urlopen("http://127.0.0.1:9470/metrics", timeout=10).read()' || fail "it no longer answers"
-in_ns sw python3 -m http.server --bind 127.0.0.1 9471 >"$T/http" 2>&1 &
-cleanup stop_pid $!
+spawn "$T/http" ip netns exec "$(ns sw)" python3 -m http.server --bind 127.0.0.1 9471
 wait_until 10 in_ns sw python3 -c 'import socket; socket.create_connection(("127.0.0.1", 9471))'
 ctl_refuses 'cannot listen on 0.0.0.0:9471: Address already in use' config set metrics listen 0.0.0.0:9471
 in_ns sw python3 -c 'import urllib.request; urllib.request.urlopen("http://127.0.0.1:9470/metrics", timeout=10).read()' || fail "it does not answer again"
