@@ -421,6 +421,12 @@ static void unreadable_files_say_why(void **state)
 	assert_true(config_load(path, &c, &err) < 0);
 	assert_non_null(strstr(err.error.text, "a file of at most"));
 	unlink(path);
+	FILE *f = fopen(path, "w");
+	assert_int_equal(ftruncate(fileno(f), CONFIG_TEXT_MAX + 1), 0);
+	fclose(f);
+	assert_true(config_load(path, &c, &err) < 0);
+	assert_non_null(strstr(err.error.text, "a file of at most 1048576 bytes"));
+	unlink(path);
 	rmdir(dir);
 }
 
