@@ -113,11 +113,12 @@ static const struct step {
 } steps[] = {
 	{{"metrics.listen"}, apply_listen},
 	{{"api.socket"}, apply_socket},
-	{{"api.group", "api.admin-group"}, apply_rights},
 	{{"wakeup-us"}, apply_wakeup},
 	{{"fdb.max"}, apply_fdb_max},
 	{{"workers"}, apply_workers},
 	{{"idle", "idle-us"}, apply_idle},
+	// Clients are disconnected by it: what may be refused comes before.
+	{{"api.group", "api.admin-group"}, apply_rights},
 	{{"fdb.age"}, apply_age},
 	{{"log.level"}, apply_log},
 	{{"privileges"}, apply_privileges},
