@@ -254,6 +254,57 @@ static void texts_have_limits(void **state)
 	}
 }
 
+// As many as an array has places, and not one more: told with the line, not by libcyaml afterwards.
+static void lists_have_limits(void **state)
+{
+	static const struct {
+		const char *before, *entry, *after, *key;
+		unsigned most;
+	} lists[] = {
+		{"workers: [", "{core: 0}", "]", "workers", WORKERS_MAX},
+		{"fdb: {static: [", "{mac: 2-0-0-0-0-1, port: a}", "]}", "fdb.static", 4096},
+		{"ports: [", "{name: a, type: tap, device: a}", "]", "ports", PORT_MAX},
+		{"ports: [{name: a, type: af-xdp, device: a, workers: [", "0", "]}]",
+			"ports[0].workers", PORT_QUEUES_MAX},
+		{"ports: [{name: a, type: tap, device: a, vlan: {trunk: [", "1", "]}}]",
+			"ports[0].vlan.trunk", VLAN_N},
+		{"ports: [{name: a, type: tap, device: a, policy: {macs: [", "2-0-0-0-0-1", "]}}]",
+			"ports[0].policy.macs", POLICY_ADDRS_MAX},
+		{"ports: [{name: a, type: tap, device: a, policy: {ips: [", "10.0.0.1", "]}}]",
+			"ports[0].policy.ips", POLICY_ADDRS_MAX},
+	};
+
+	for (unsigned l = 0; l < sizeof(lists) / sizeof(lists[0]); l++) {
+		for (unsigned n = lists[l].most; n <= lists[l].most + 1; n++) {
+			struct config_error err;
+			struct config *c = NULL;
+			char *text = NULL, words[64];
+			size_t size;
+			FILE *f = open_memstream(&text, &size);
+			fputs(lists[l].before, f);
+			for (unsigned i = 0; i < n; i++)
+				fprintf(f, "%s%s", i ? ", " : "", lists[l].entry);
+			fputs(lists[l].after, f);
+			fclose(f);
+			snprintf(words, sizeof(words), "at most %u entries, not %u", lists[l].most,
+				n);
+			// The same again and again may be wrong for other reasons.
+			const bool is_good = config_parse(text, size, &c, &err) == 0;
+			if (is_good)
+				config_free(c);
+			else
+				assert_int_equal(err.line, 1);
+			if (n > lists[l].most) {
+				assert_non_null(strstr(err.error.text, words));
+				assert_string_equal(err.error.key, lists[l].key);
+			} else {
+				assert_null(strstr(is_good ? "" : err.error.text, "at most"));
+			}
+			free(text);
+		}
+	}
+}
+
 #define DEEP (1 << 20)
 
 // Text as it might come from an enemy: anything but a crash will do.
@@ -465,6 +516,7 @@ int main(void)
 		cmocka_unit_test(an_empty_file_is_all_defaults),
 		cmocka_unit_test(errors_name_line_key_and_remedy),
 		cmocka_unit_test(texts_have_limits),
+		cmocka_unit_test(lists_have_limits),
 		cmocka_unit_test(broken_text_is_refused),
 		cmocka_unit_test(aliases_do_not_multiply),
 		cmocka_unit_test(yaml_survives_a_round_trip),
