@@ -293,7 +293,9 @@ static int capture(struct job *j)
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	status = follow(j);
+	// What the file begins with is there from now on: who waits for it knows that the capture runs.
+	if (flush(j))
+		status = follow(j);
 	if (stop)
 		finish(j);
 	fprintf(stderr, "%llu frames captured, %llu lost\n", (unsigned long long)j->shown,
