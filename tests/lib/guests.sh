@@ -70,18 +70,35 @@ no_drops() {
 	done
 }
 
+# guest_counters NAME: four numbers: frames that the switch says it gave the guest and took from it, frames
+# that the guest says it received and sent.
+guest_counters() {
+	ctl -j stats show | jq -r "map(select(.port == \"$1\"))[0] | \"\(.tx_frames) \(.rx_frames)\"" &&
+		vm_exec "$1" 'cd /sys/class/net/eth0/statistics; cat rx_packets tx_packets'
+}
+
 # guest_tally NAME: how many more frames the switch says it gave the guest than the guest has received, and
 # how many more it took from the guest than that has sent. While nothing is under way neither changes,
 # unless a frame was lost or doubled between the two; a driver that starts anew counts anew.
+# A guest that is left alone says something now and then (router solicitations, neighbour discovery), so it
+# counts only once all four counters were the same in two readings in a row: what the first found under way the
+# second finds arrived. Fails where frames never cease.
 guest_tally() {
-	local given taken received sent
-	read -r received sent < <(vm_exec "$1" 'cd /sys/class/net/eth0/statistics; echo $(cat rx_packets tx_packets)')
-	read -r given taken < <(ctl -j stats show | jq -r "map(select(.port == \"$1\"))[0] | \"\(.tx_frames) \(.rx_frames)\"")
-	echo $((given - received)) $((taken - sent))
+	local before='' now='' deadline=$((${EPOCHREALTIME/./} + 30000000))
+	while now=$(guest_counters "$1" | paste -sd ' ') && [[ $now != "$before" ]]; do
+		((${EPOCHREALTIME/./} < deadline)) || fail "frames never cease: $1 had $before, then $now"
+		before=$now
+	done
+	[[ $now =~ ^[0-9]+\ [0-9]+\ [0-9]+\ [0-9]+$ ]] || fail "no counters of $1"
+	set -- $now
+	echo $(($1 - $3)) $(($2 - $4))
 }
 
 # tally_is NAME TALLY
-tally_is() { [[ $(guest_tally "$1") == "$2" ]]; }
+tally_is() {
+	local tally
+	tally=$(guest_tally "$1") && [[ $tally == "$2" ]]
+}
 
 # ping_run NAME ADDRESS COUNT: starts a ping of about 100 a second in the guest that goes on while the
 # test does something; ping_outage waits for its end. Each line is noted with the guest's time.
@@ -106,17 +123,22 @@ ping_outage() {
 }
 
 # guest_pktgen NAME ADDRESS MAC PACKETS-PER-SECOND: numbered packets from the guest's kernel, without
-# end, for tests/lib/pktgen_watch.py.
+# end, for tests/lib/pktgen_watch.py. The first is out when this returns.
 guest_pktgen() {
-	vm_exec "$1" "echo rem_device_all >/proc/net/pktgen/kpktgend_0
+	vm_exec "$1" "rm -f /run/pktgen; echo rem_device_all >/proc/net/pktgen/kpktgend_0
 		echo 'add_device eth0' >/proc/net/pktgen/kpktgend_0
 		for o in 'count 0' 'pkt_size 200' 'delay $((1000000000 / $4))' 'dst $2' 'dst_mac $3'; do
 			echo \"\$o\" >/proc/net/pktgen/eth0
 		done
-		(echo start >/proc/net/pktgen/pgctrl) >/dev/null 2>&1 &" >/dev/null
+		(echo start >/proc/net/pktgen/pgctrl; echo over >/run/pktgen) >/dev/null 2>&1 &
+		until grep -q 'pkts-sofar: [1-9]' /proc/net/pktgen/eth0; do sleep 0.05; done" >/dev/null
 }
 
-# guest_pktgen_stop NAME: ends that; prints how many it sent.
+# guest_pktgen_sent NAME: how many it has sent so far.
+guest_pktgen_sent() { vm_exec "$1" "sed -n 's/.*pkts-sofar: \([0-9]*\).*/\1/p' /proc/net/pktgen/eth0"; }
+
+# guest_pktgen_stop NAME: ends that, to the last packet; prints how many it sent.
 guest_pktgen_stop() {
-	vm_exec "$1" "echo stop >/proc/net/pktgen/pgctrl; sleep 0.3; sed -n 's/.*pkts-sofar: \([0-9]*\).*/\1/p' /proc/net/pktgen/eth0"
+	vm_exec "$1" 'echo stop >/proc/net/pktgen/pgctrl; until [ -e /run/pktgen ]; do sleep 0.05; done' >/dev/null
+	guest_pktgen_sent "$1"
 }

@@ -23,8 +23,7 @@ guest_serves vm2
 regions() { ctl -j port show vm1 | jq '.[0].details.memory | length'; }
 
 before=$(regions)
-wait_until 10 vm_ping vm1 10.0.0.2 1000 3
-sleep 0.3
+wait_until 30 vm_ping vm1 10.0.0.2 1000 3
 TALLY=$(guest_tally vm1)
 # Numbered packets into it, TCP out of it.
 guest_pktgen vm2 10.0.0.1 52:54:00:00:00:01 500
@@ -33,12 +32,12 @@ for n in 1 2 3; do
 	vm_qmp vm1 object-add "{\"qom-type\": \"memory-backend-memfd\", \"id\": \"m$n\", \"size\": 134217728, \"share\": true}" >/dev/null
 	vm_qmp vm1 device_add "{\"driver\": \"pc-dimm\", \"id\": \"d$n\", \"memdev\": \"m$n\"}" >/dev/null
 	eventually ".[0].details.memory | length == $((before + n))" port show vm1
-	wait_until 10 vm_ping vm1 10.0.0.2 1000 1 || fail "no ping after memory was plugged in"
+	until_true 30 vm_ping vm1 10.0.0.2 1000 1 || fail "no ping after memory was plugged in"
 	# Used by the guest, frames come out of it too.
 	vm_exec vm1 'for b in /sys/devices/system/memory/memory*/state; do grep -q offline $b && echo online >$b; done; true'
 done
 info "$(regions) regions instead of $before"
-wait_until 40 vm_exec vm1 'test -e /run/over'
+wait_until 60 vm_exec vm1 'test -e /run/over'
 vm_exec vm1 'cat /run/iperf.json' >"$T/iperf.json"
 [[ $(iperf_result '.error // ""') == '' ]] || fail "iperf3: $(iperf_result .error)"
 (($(iperf_result .end.sum_received.bytes) > 1000000)) || fail "hardly anything got through"

@@ -47,10 +47,12 @@ done
 
 # Up and down under load. The flow must end well, the queues be as many as were asked for, and what the
 # switch gave a guest be there.
-wait_until 10 vm_ping vm1 10.0.0.2 56 3
-sleep 0.5
-declare -A TALLY=([vm1]=$(guest_tally vm1) [vm2]=$(guest_tally vm2))
-declare -A DOWN=([vm1]=$(drops vm1 port_down) [vm2]=$(drops vm2 port_down))
+wait_until 30 vm_ping vm1 10.0.0.2 56 3
+declare -A TALLY DOWN
+for guest in vm1 vm2; do
+	TALLY[$guest]=$(guest_tally $guest)
+	DOWN[$guest]=$(drops $guest port_down)
+done
 vm_exec vm1 '(iperf3 -J -c 10.0.0.2 -P 4 -t 12 >/run/iperf.json 2>&1; echo over >/run/over) >/dev/null 2>&1 &' >/dev/null
 for n in 1 3 2 4 1 4; do
 	vm_exec vm1 "ethtool -L eth0 combined $n"
@@ -58,9 +60,9 @@ for n in 1 3 2 4 1 4; do
 	vm_exec vm2 "ethtool -L eth0 combined $((5 - n))"
 	enabled vm2 $((5 - n))
 	# Beside TCP at full speed a ping may meet a full ring: one that gets through is enough.
-	wait_until 10 vm_ping vm1 10.0.0.2 56 1 || fail "no ping with $n queues"
+	until_true 30 vm_ping vm1 10.0.0.2 56 1 || fail "no ping with $n queues"
 done
-wait_until 40 vm_exec vm1 'test -e /run/over'
+wait_until 60 vm_exec vm1 'test -e /run/over'
 vm_exec vm1 'cat /run/iperf.json' >"$T/iperf.json"
 [[ $(iperf_result '.error // ""') == '' ]] || fail "iperf3: $(iperf_result .error)"
 (($(iperf_result .end.sum_received.bytes) > 1000000)) || fail "hardly anything got through"
@@ -68,14 +70,16 @@ vm_exec vm1 'cat /run/iperf.json' >"$T/iperf.json"
 # all_there GUEST: it has every frame that the switch gave it, once; what it sent on a queue that it was just
 # turning off must go nowhere (it is to be discarded), but is counted.
 all_there() {
-	local to from down
-	read -r to from < <(guest_tally "$1")
+	local tally to from down
+	FOUND="$1: frames never cease"
+	tally=$(guest_tally "$1") || return 1
+	read -r to from <<<"$tally"
 	down=$(($(drops "$1" port_down) - DOWN[$1]))
 	FOUND="$1: $((to - ${TALLY[$1]% *})) more given than received, $((${TALLY[$1]#* } - from)) sent that were not taken, $down of them counted"
 	((to == ${TALLY[$1]% *} && from <= ${TALLY[$1]#* } && from + down >= ${TALLY[$1]#* }))
 }
 for guest in vm1 vm2; do
-	until_true 10 all_there $guest || fail "$FOUND"
+	until_true 20 all_there $guest || fail "$FOUND"
 	info "$FOUND"
 done
 info "$(iperf_result '.end.sum_received.bits_per_second / 1e6 | floor') Mbit/s while queues came and went"
