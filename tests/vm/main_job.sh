@@ -28,4 +28,4 @@ wait_until 120 grep -q '\[5/6\]' "$T/interrupted"
 kill -TERM "$pid"
 wait "$pid" || true
 is_clean() { [[ -z $(leftovers "$pid") ]]; }
-until_true 5 is_clean || fail "left behind: $(leftovers "$pid")"
+until_true 20 is_clean || fail "left behind: $(leftovers "$pid")"

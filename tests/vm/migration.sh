@@ -63,7 +63,9 @@ wait_until 20 test -S "$T/migrate.sock"
 spawn "$T/capture" ip netns exec "$(ns h)" tcpdump -n -l -e -i eth0 'ether src 52:54:00:00:00:01 and not ip'
 spawn "$T/ping" ip netns exec "$(ns h)" ping -n -D -i 0.01 -W 1 10.0.0.1
 PING=$PID
-sleep 1
+# so_many N: that many replies have come.
+so_many() { (($(grep -c icmp_seq "$T/ping" || true) >= $1)); }
+wait_until 20 so_many 50
 
 migration_is() { [[ $(vm_qmp old query-migrate | jq -r .status) == "$1" ]]; }
 migration_is_over() { migration_is completed || migration_is failed; }
@@ -80,7 +82,7 @@ vm_stop old
 
 eventually '.[0].state == "up"' port show vm
 wait_until 20 ping_ok h 10.0.0.1 56 3
-sleep 1
+wait_until 20 so_many $(($(grep -c icmp_seq "$T/ping") + 50))
 kill -INT "$PING"
 wait "$PING" || true
 read -r outage lost < <(awk '
@@ -94,15 +96,15 @@ jq -e '.received > 1000' <<<"$watched" >/dev/null || fail "hardly any numbered p
 jq -e '.doubled + .late <= 64' <<<"$watched" >/dev/null || fail "more than one burst came twice or late"
 info "ping was out for $outage ms at most, $lost replies of one every 10 ms were lost in all"
 
-grep -qE 'Reverse|ARP|arp' "$T/capture" || fail "nobody announced the guest: $(<"$T/capture")"
+until_true 10 grep -qE 'Reverse|ARP|arp' "$T/capture" || fail "nobody announced the guest: $(<"$T/capture")"
 vm_wait new
 [[ $(vm_exec new 'sha256sum -c /tmp/sum' 60) == *OK* ]] || fail "the guest's memory is not what it was"
 # The load goes on, over the same connection.
 received() { vm_exec new 'cat /sys/class/net/eth0/statistics/rx_bytes'; }
 before=$(received)
 has_grown() { (($(received) > before + 1000000)); }
-wait_until 20 has_grown
-SOCKET=$T/a.api check '.[0].state == "down"' port show vm
+wait_until 60 has_grown
+SOCKET=$T/a.api eventually '.[0].state == "down"' port show vm
 for side in a b; do
 	SOCKET=$T/$side.api no_drops malformed bad_address
 done

@@ -71,12 +71,12 @@ starts() {
 	((bytes > FETCHED)) || fail "$how: the kernel came another way: $bytes bytes of $FETCHED through the port"
 	jq -en "$KERNELS - $by_kernel == []" >/dev/null || fail "$how: the kernel lacks some of $KERNELS"
 	jq -en "[$by_firmware, $by_kernel] | all(index(\"${feature#-}\") $has)" >/dev/null || fail "$how: $feature"
-	until_true 5 links_are "$EXPECTED" || fail "$how: the link's changes were $(links), not $EXPECTED"
+	until_true 20 links_are "$EXPECTED" || fail "$how: the link's changes were $(links), not $EXPECTED"
 	[[ $(vm_exec vm 'cat /proc/cmdline') == *weft.came=over-the-network* ]] || fail "$how: another kernel"
 	guest_up vm 1
-	wait_until 10 vm_ping vm 10.0.0.254 56 1
+	wait_until 30 vm_ping vm 10.0.0.254 56 1
 	vm_ping vm 10.0.0.254 1472 || fail "$how: loss once the kernel had the card"
-	wait_until 10 vm_ping vm fd00::fe 1400 2
+	wait_until 30 vm_ping vm fd00::fe 1400 2
 }
 
 SENT=0

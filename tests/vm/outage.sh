@@ -32,8 +32,8 @@ for n in 1 2 3; do
 	vm_exec "vm$n" 'for i in all eth0; do echo 0 >/proc/sys/net/ipv4/conf/$i/arp_evict_nocarrier; done'
 done
 guest_serves vm2
-wait_until 10 vm_ping vm1 10.0.0.2
-wait_until 10 vm_ping vm3 10.0.0.2
+wait_until 30 vm_ping vm1 10.0.0.2
+wait_until 30 vm_ping vm3 10.0.0.2
 
 # said_at WORDS: when weftd logged a line with them first, in milliseconds; nothing if it has not.
 said_at() {
@@ -83,7 +83,7 @@ measure() {
 		ping_outage vm3
 		TOOK+=("$OUTAGE")
 		for column in "${!TOOK[@]}"; do figures[column]+=" ${TOOK[column]}"; done
-		wait_until 10 vm_ping vm1 10.0.0.2 1000
+		wait_until 30 vm_ping vm1 10.0.0.2 1000
 	done
 	# shellcheck disable=SC2086
 	for column in "${!figures[@]}"; do columns+=("$(median ${figures[column]})"); done
@@ -107,7 +107,7 @@ count() {
 	vm_exec vm1 'cat /run/iperf.json; rm /run/over' >"$T/iperf.json"
 	[[ $(iperf_result '.error // ""') == '' ]] || {
 		info "iperf3: $(iperf_result .error); its server: $(vm_exec vm2 'tail -n 3 /run/iperf3.log')"
-		wait_until 10 vm_ping vm1 10.0.0.2
+		wait_until 30 vm_ping vm1 10.0.0.2
 		return 1
 	}
 }

@@ -20,7 +20,7 @@ VM_SHARE=off vm_start bad "$T/bad.sock" 52:54:00:00:00:02
 vm_wait good bad
 vm_exec good 'ip addr add 10.0.0.1/24 dev eth0; ip link set eth0 up'
 vm_exec bad 'ip addr add 10.0.0.2/24 dev eth0; ip link set eth0 up' || true
-wait_until 10 vm_ping good 10.0.0.254 56 1
+wait_until 30 vm_ping good 10.0.0.254 56 1
 wait_until 10 grep -q 'share=on' "$T/weftd.log"
 eventually '.[] | select(.name == "bad") | .state == "down"' port show
 ctl port show bad | finds 'share=on' || fail "weftctl port show does not say why: $(ctl port show bad)"

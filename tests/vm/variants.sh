@@ -35,7 +35,7 @@ variant() {
 		*) check ".[0].details.features | index(\"$feature\")" port show vm ;;
 		esac
 	done
-	wait_until 10 vm_ping vm 10.0.0.1 56 1
+	wait_until 30 vm_ping vm 10.0.0.1 56 1
 	# The longest frame of both, and one that has to be put together of many.
 	for size in 18 1472 20000; do
 		vm_ping peer 10.0.0.2 $size 5 || fail "$what: loss of pings with $size bytes"
@@ -72,9 +72,10 @@ variant 'small buffers' "mrg_rxbuf=off,$NO_TSO" -MRG_RXBUF -GUEST_TSO4
 
 # What fits into no buffer of a guest's is dropped and counted, and nothing comes after it.
 guest_up peer 1 9000
-wait_until 10 vm_ping peer 10.0.0.2 56 1
+wait_until 30 vm_ping peer 10.0.0.2 56 1
 before=$(drops vm too_long)
 vm_exec peer 'ping -c 5 -i 0.1 -W 1 -s 5000 10.0.0.2' >/dev/null || true
-(($(drops vm too_long) >= before + 5)) || fail "frames that fit into no buffer were not counted as too long"
+are_counted() { (($(drops vm too_long) >= before + 5)); }
+until_true 10 are_counted || fail "frames that fit into no buffer were not counted as too long"
 vm_ping peer 10.0.0.2 1472 5 || fail "loss after frames that did not fit"
 gone
