@@ -16,6 +16,7 @@ here() { sed "s|/run/weft|$T/run|g; s|/etc/weft|$T|g; s|\\bweft0\\b|w$$|g"; }
 
 fresh() {
 	weft_stop
+	not_alone
 	config <<YAML
 ports:
   - {name: vm1, type: vhost-user, socket: @T@/run/vm1.sock, vlan: {access: 10}}
@@ -51,6 +52,7 @@ prepare() {
 	*"port add "*) ctl port del "$(sed 's/.*port add \([^ ]*\).*/\1/' <<<"$1")" >/dev/null 2>&1 || true ;;
 	*"worker add core 0"*) ctl config set workers '[{"core": 1}]' >/dev/null ;;
 	*"worker del 1"*) ctl config set workers '[{"core": 0}, {"core": 1}]' >/dev/null ;;
+	*"wakeup-us "*) alone wakeup ;;
 	*"fdb del"*) ctl fdb add 52:54:00:00:00:01 port vm1 vlan 10 ;;
 	esac
 }

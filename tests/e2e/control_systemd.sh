@@ -124,6 +124,7 @@ inside weftctl -j stats show | jq -e 'map(select(.port | startswith("vm")).tx_fr
 
 if [[ -c /dev/cpu_dma_latency ]]; then
 	info "wakeup-us: the kernel's file is the user's to write, behind the sandbox too"
+	alone wakeup
 	latency() { od -An -td4 -N4 /dev/cpu_dma_latency | tr -d ' '; }
 	before=$(latency)
 	rest() { [[ $(latency) == "$before" ]]; }
@@ -131,6 +132,7 @@ if [[ -c /dev/cpu_dma_latency ]]; then
 	(($(latency) <= 20)) || fail "$(latency) us are allowed"
 	inside weftctl config set wakeup-us default >/dev/null
 	wait_until 10 rest
+	not_alone
 else
 	info "there is no /dev/cpu_dma_latency here: that the unit may use it was not tried"
 fi

@@ -141,6 +141,21 @@ until_true() {
 # wait_until SECONDS COMMAND...: the same, but fails the script and says what did not come true.
 wait_until() { until_true "$@" || fail "not true within $1 s, $WEFT_PATIENCE times over: ${*:2}"; }
 
+# alone WHAT: from now on until `not_alone`, or the end, no other script is alone with the same part of this
+# host, such as a file of the kernel's that is there once.
+ALONE=
+alone() {
+	[[ ! $ALONE ]] || return 0
+	mkdir -p "$WEFT_CACHE"
+	exec {ALONE}>"$WEFT_CACHE/alone-$1"
+	flock "$ALONE"
+}
+
+not_alone() {
+	[[ ! $ALONE ]] || exec {ALONE}>&-
+	ALONE=
+}
+
 # finds [GREP'S OPTIONS] PATTERN: does a line of the input match? Unlike `grep -q` it reads all of the input, so that
 # what writes it never ends by SIGPIPE, which `pipefail` would make a failure, or with `!` a success.
 finds() { [[ $(grep -c "$@" || true) != 0 ]]; }
