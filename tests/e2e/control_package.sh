@@ -24,8 +24,9 @@ done
 
 info "what it depends on: the package of each library that the programs name"
 depends=$(dpkg-deb -f "$package" Depends)
+ldd "$T"/files/usr/{bin/weftctl,sbin/weftd} >"$T/libraries"
 for library in $(objdump -p "$T"/files/usr/{bin/weftctl,sbin/weftd} | sed -n 's/^ *NEEDED *//p' | grep -v '^ld-linux' | sort -u); do
-	path=$(ldd "$T"/files/usr/{bin/weftctl,sbin/weftd} | awk -v name="$library" '$1 == name { print $3; exit }')
+	path=$(awk -v name="$library" '$1 == name { print $3; exit }' "$T/libraries")
 	# dpkg knows it by one of its two names, as /lib is /usr/lib.
 	owner=$({ dpkg -S "/${path#/usr/}" || dpkg -S "/usr${path#/usr}"; } 2>/dev/null | cut -d: -f1)
 	[[ ", $depends," =~ ,\ "$owner"[\ ,] ]] || fail "$library is in $owner, which is not in: $depends"
