@@ -51,7 +51,7 @@ ports:
 YAML
 weft_start
 eventually '[.[] | select(.state == "up") | .name] == ["a", "b"]' port show
-wait_until 5 ping_ok a 10.0.0.2 56 1
+wait_until 20 ping_ok a 10.0.0.2 56 1
 grep -q 'nosuchdev' "$T/weftd.log" || fail "the log does not name the missing device"
 
 # still_works: nothing that was refused has hurt the others.
@@ -74,8 +74,8 @@ still_works
 # A socket that another program listens on.
 spawn "$T/listener.log" python3 -c "
 import socket, time
-s = socket.socket(socket.AF_UNIX); s.bind('$T/taken.sock'); s.listen(); time.sleep(600)"
-wait_until 5 test -S "$T/taken.sock"
+s = socket.socket(socket.AF_UNIX); s.bind('$T/taken.sock'); s.listen(); print('ready', flush=True); time.sleep(600)"
+wait_until 20 grep -q ready "$T/listener.log"
 ctl_refuses 'in use|listens' port add vm type vhost-user socket "$T/taken.sock" mode server
 test -S "$T/taken.sock" || fail "the other program's socket was removed"
 # A directory that is not there; a path that is too long; a file that is no socket.

@@ -31,15 +31,15 @@ first=$(tcpdump -ttnr "$T/both.pcap" 2>/dev/null | sed -n 1p | cut -d. -f1)
 ((first >= EPOCHSECONDS - 30 && first <= EPOCHSECONDS)) || fail "the time stamp $first"
 
 info "one direction, a filter, nanoseconds, standard output"
-timeout 20 "$WEFTCTL" -s "$SOCKET" capture a --dir rx -w - -c 10 2>/dev/null | frames - 'icmp[0] == 8' | finds -x 10 || fail "--dir rx"
-timeout 20 "$WEFTCTL" -s "$SOCKET" capture a --dir tx -w - -c 10 2>/dev/null | frames - 'icmp[0] == 0' | finds -x 10 || fail "--dir tx"
+timeout 20 "$WEFTCTL" -s "$SOCKET" capture a --dir rx -w - -c 10 icmp 2>/dev/null | frames - 'icmp[0] == 8' | finds -x 10 || fail "--dir rx"
+timeout 20 "$WEFTCTL" -s "$SOCKET" capture a --dir tx -w - -c 10 icmp 2>/dev/null | frames - 'icmp[0] == 0' | finds -x 10 || fail "--dir tx"
 timeout 20 "$WEFTCTL" -s "$SOCKET" capture a -w "$T/f.pcap" -c 5 'icmp[0] == 0 and host 10.99.0.1' 2>/dev/null
 [[ $(frames "$T/f.pcap" 'icmp[0] == 0') == 5 ]] || fail "the filter"
-timeout 20 "$WEFTCTL" -s "$SOCKET" capture a --nano --snaplen 64 -w "$T/n.pcap" -c 5 2>/dev/null
+timeout 20 "$WEFTCTL" -s "$SOCKET" capture a --nano --snaplen 64 -w "$T/n.pcap" -c 5 icmp 2>/dev/null
 [[ $(od -An -tx4 -N4 "$T/n.pcap" | tr -d ' ') == a1b23c4d ]] || fail "no nanoseconds"
 [[ $(od -An -tu4 -j 32 -N8 "$T/n.pcap" | xargs) == '64 98' ]] || fail "lengths: $(od -An -tu4 -j 32 -N8 "$T/n.pcap")"
 expect "$(timeout 20 "$WEFTCTL" -s "$SOCKET" capture a -c 2 icmp 2>/dev/null)" '10.99.0.1 > 10.99.0.2 ICMP echo request' "as text"
-timeout 20 "$WEFTCTL" -s "$SOCKET" -j capture a -c 2 2>/dev/null | jq -se 'length == 2 and all(.len == 98 and .time_ns > 0)' >/dev/null || fail "as JSON"
+timeout 20 "$WEFTCTL" -s "$SOCKET" -j capture a -c 2 icmp 2>/dev/null | jq -se 'length == 2 and all(.len == 98 and .time_ns > 0)' >/dev/null || fail "as JSON"
 
 info "refusals"
 ctl_refuses "filter 'icmp andd'" capture a icmp andd

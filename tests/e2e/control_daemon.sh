@@ -64,13 +64,13 @@ while True:
     print(s.recv(4096).decode().replace("\n", " "), flush=True)
 PY
 spawn "$T/notified" python3 "$T/notify.py" "$T/notify.sock"
-wait_until 5 test -S "$T/notify.sock"
+wait_until 20 test -S "$T/notify.sock"
 export NOTIFY_SOCKET=$T/notify.sock WATCHDOG_USEC=300000
 weft_start
 unset NOTIFY_SOCKET WATCHDOG_USEC
 if ldd "$WEFTD" | finds libsystemd; then
-	wait_until 5 grep -q READY=1 "$T/notified"
-	wait_until 5 grep -q WATCHDOG=1 "$T/notified"
+	wait_until 20 grep -q READY=1 "$T/notified"
+	wait_until 20 grep -q WATCHDOG=1 "$T/notified"
 fi
 
 info "a second daemon on the same socket is refused and touches nothing"
@@ -98,7 +98,7 @@ eventually 'map(.name) == ["vm1", "host", "vm2"] and .[0].config.vlan.access == 
 [[ $(stat -c %i "$T/vm1.sock") == "$ino" ]] || fail "vm1 was opened again for a change of VLAN"
 echo '  - {name: vm3, tpye: tap}' >>"$T/weft.yaml"
 kill -HUP "$WEFTD_PID"
-wait_until 5 grep -q "nothing was reloaded: .*weft.yaml:6:17: ports\[3\].tpye: unknown key" "$T/weftd.log"
+wait_until 20 grep -q "nothing was reloaded: .*weft.yaml:6:17: ports\[3\].tpye: unknown key" "$T/weftd.log"
 ctl_refuses "did you mean 'type'" config reload
 check 'length == 3' port show
 sed -i '$d' "$T/weft.yaml"
@@ -121,7 +121,7 @@ info "SIGTERM: a clean end"
 pid=$WEFTD_PID
 weft_stop
 if ldd "$WEFTD" | finds libsystemd; then
-	wait_until 5 grep -q STOPPING=1 "$T/notified"
+	wait_until 20 grep -q STOPPING=1 "$T/notified"
 fi
 for left in "$SOCKET" "$SOCKET.lock" "$T/vm1.sock" "$T/vm2.sock" "$T/later/late.sock" "/run/dpdk/weft-$pid"; do
 	[[ ! -e $left ]] || fail "$left was left behind"

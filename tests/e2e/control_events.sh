@@ -65,6 +65,6 @@ wait_until 10 heard '.event == "config" and (.text | test("vm1 was removed"))'
 jq -se 'all(.time_us > 1e15)' "$T/all" >/dev/null || fail "an event without its time"
 
 info "people read lines; a filter holds"
-grep -qE '^[0-9:.]+ link-down +b: ' "$T/people" || fail "no line for people: $(<"$T/people")"
-grep -qE '^[0-9:.]+ fdb-moved +b 02:00:00:00:00:0a vlan 1 from a' "$T/people" || fail "no line for a move"
+until_true 10 grep -qE '^[0-9:.]+ link-down +b: ' "$T/people" || fail "no line for people: $(<"$T/people")"
+until_true 10 grep -qE '^[0-9:.]+ fdb-moved +b 02:00:00:00:00:0a vlan 1 from a' "$T/people" || fail "no line for a move"
 jq -se 'length >= 2 and all(.port == "b" and (.event | test("^link-")))' "$T/only" >/dev/null || fail "the filter: $(<"$T/only")"

@@ -20,18 +20,18 @@ weft_start
 testpmd guest "path=$T/one.sock,server=1,mac=02:00:00:00:00:11 path=$T/two.sock,server=1,mac=02:00:00:00:00:12" \
 	--forward-mode=io
 eventually 'length == 4 and all(.[]; .state == "up")' port show
-wait_until 5 ping_ok a 10.0.0.2 56 1
+wait_until 20 ping_ok a 10.0.0.2 56 1
 
 weft_kill
 weft_start
 eventually 'length == 4 and all(.[]; .state == "up")' port show
-wait_until 5 ping_ok a 10.0.0.2 56 1
+wait_until 20 ping_ok a 10.0.0.2 56 1
 ping_ok a 10.0.0.2 || fail "frames are lost after a crash and a restart"
 
 weft_stop
 weft_start
 eventually 'length == 4 and all(.[]; .state == "up")' port show
-wait_until 5 ping_ok a 10.0.0.2 56 1
+wait_until 20 ping_ok a 10.0.0.2 56 1
 ping_ok a 10.0.0.2 || fail "frames are lost after a restart"
 
 # A device without weftd belongs to its host again: no program stays on it after a clean stop.

@@ -9,7 +9,6 @@ host b '' 02:00:00:00:00:02
 host c '' 02:00:00:00:00:03
 
 config <<'YAML'
-fdb: {age: 2}
 ports:
   - {name: a, type: af-xdp, device: a}
   - {name: b, type: af-xdp, device: b}
@@ -33,17 +32,28 @@ say c $M
 eventually "$(at $M '["c"]')" fdb show
 frames b:eth0 c:eth0 --sizes 60 --src 02:00:00:00:00:02 --dst $M
 
-# Silent for two seconds: forgotten, and flooded again.
+# Silent for longer than it may be: forgotten, and flooded again.
+ctl config set fdb age 1 >/dev/null
 eventually "$(at $M '[]')" fdb show
+ctl config set fdb age default >/dev/null
 frames b:eth0 a:eth0 --sizes 60 --src 02:00:00:00:00:02 --dst $M
 
+# said PORT SOURCE-MAC: as say, and the switch has seen it: it knows an address that was said after it.
+said() {
+	say "$1" "$2"
+	MARK=02:00:00:00:01:$(printf %02x $((++MARKS)))
+	say "$1" "$MARK"
+	eventually "$(at "$MARK" "[\"$1\"]")" fdb show
+}
+MARKS=0
+
 # A group address as the source is never learnt.
-say a 03:00:00:00:00:aa
+said a 03:00:00:00:00:aa
 check "$(at 03:00:00:00:00:aa '[]')" fdb show
 
 # Set by hand it stays, whatever a host says; then it is deleted.
 ctl fdb add $M port b
-say a $M
+said a $M
 check "$(at $M '["b"]')" fdb show
 ctl fdb flush
 check "$(at $M '["b"]')" fdb show

@@ -21,7 +21,7 @@ eventually 'length == 3 and all(.[]; .state == "up")' port show
 # Everyone reaches everyone, with small and with full frames.
 for pair in "a 10.0.0.2" "a 10.0.0.3" "b 10.0.0.3" "c 10.0.0.1"; do
 	read -r from to <<<"$pair"
-	wait_until 5 ping_ok "$from" "$to" 56 1
+	wait_until 20 ping_ok "$from" "$to" 56 1
 	ping_ok "$from" "$to" || fail "$from does not reach $to without loss"
 	ping_ok "$from" "$to" 1472 || fail "$from does not reach $to with 1,472 bytes"
 done
@@ -33,7 +33,7 @@ done
 
 # Real TCP and UDP, both ways.
 spawn "$T/iperf.log" ip netns exec "$(ns b)" iperf3 -s -p 5201
-wait_until 5 in_ns a sh -c 'iperf3 -c 10.0.0.2 -n 1K'
+wait_until 20 in_ns a sh -c 'iperf3 -c 10.0.0.2 -n 1K'
 bulk a -c 10.0.0.2 -n 20M -J >"$T/tcp" || fail "iperf3 over TCP: $(cat "$T/tcp")"
 bulk a -c 10.0.0.2 -n 20M -R -J >"$T/tcp" || fail "iperf3 over TCP, reverse: $(cat "$T/tcp")"
 bulk a -c 10.0.0.2 -u -b 10M -n 2M -J >"$T/udp" || fail "iperf3 over UDP: $(cat "$T/udp")"

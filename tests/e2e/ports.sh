@@ -15,7 +15,7 @@ ports:
 YAML
 weft_start
 eventually 'length == 2 and all(.[]; .state == "up")' port show
-wait_until 5 ping_ok a 10.0.0.2 56 1
+wait_until 20 ping_ok a 10.0.0.2 56 1
 
 # Under a ping that must not lose anything, another port comes and goes a few times.
 spawn "$T/ping.log" ip netns exec "$(ns a)" ping -n -i 0.01 -c 320 -w 20 10.0.0.2
@@ -23,7 +23,7 @@ ping=$PID
 for i in 1 2 3 4 5; do
 	ctl port add c type af-xdp device c
 	eventually 'map(select(.name == "c" and .state == "up")) | length == 1' port show
-	wait_until 5 ping_ok c 10.0.0.1 56 1
+	wait_until 20 ping_ok c 10.0.0.1 56 1
 	ctl port add vm type vhost-user socket "$T/vm.sock" mode server vlan access 10
 	test -S "$T/vm.sock" || fail "no socket for the port"
 	ctl port del vm

@@ -60,9 +60,9 @@ done
 # reach FROM ADDRESS: ping and bulk traffic, both ways.
 reach() {
 	local from=$1 to=$2
-	wait_until 5 ping_ok "$from" "$to" 56 1
+	wait_until 20 ping_ok "$from" "$to" 56 1
 	ping_ok "$from" "$to" 1400 || fail "$from does not reach $to without loss"
-	wait_until 5 in_ns "$from" iperf3 -c "$to" -n 1K
+	wait_until 20 in_ns "$from" iperf3 -c "$to" -n 1K
 	bulk "$from" -c "$to" -n 10M >"$T/out" || fail "TCP $from $to: $(cat "$T/out")"
 	bulk "$from" -c "$to" -n 10M -R >"$T/out" || fail "TCP $from $to -R: $(cat "$T/out")"
 	# So few that they fit the receiver's socket buffer even if it does not get to run.

@@ -35,7 +35,7 @@ eventually 'length == 2 and all(.[]; .state == "up")' port show
 forget() {
 	local name
 	# Asked while the kernel changes the table, the flush may give up.
-	for name in world vm sw; do wait_until 5 ip -n "$(ns $name)" neigh flush all; done
+	for name in world vm sw; do wait_until 20 ip -n "$(ns $name)" neigh flush all; done
 }
 everybody_reaches() {
 	wait_until 10 in_ns world ping -n -q -c 1 -W 1 10.0.0.11
@@ -62,19 +62,21 @@ asked=0
 connection_lives() {
 	asked=$((asked + 1))
 	echo "line $asked" >&9
-	until_true 10 grep -qx "line $asked" "$T/ssh.log" || fail "the host's connection is dead: $1"
+	until_true 30 grep -qx "line $asked" "$T/ssh.log" || fail "the host's connection is dead: $1"
 }
 connection_lives "before any load"
 
 # Under load from and to the VM.
 spawn "$T/iperf.log" ip netns exec "$(ns world)" iperf3 -s -p 5201
 wait_until 10 in_ns vm iperf3 -c 10.0.0.99 -n 1K
-spawn "$T/load.log" ip netns exec "$(ns vm)" iperf3 -c 10.0.0.99 -t 6
-load=$PID
+bulk vm -c 10.0.0.99 -t 6 >"$T/load.log" &
+load=$!
+cleanup stop_pid "$load"
 while is_running "$load"; do
 	connection_lives "under load from the VM"
 	everybody_reaches
 done
+wait "$load" || fail "from the VM: $(cat "$T/load.log")"
 bulk vm -c 10.0.0.99 -n 20M -R >"$T/out" || fail "to the VM: $(cat "$T/out")"
 in_ns world iperf3 -c 10.0.0.1 -n 1K >/dev/null 2>&1 || true
 connection_lives "after load"

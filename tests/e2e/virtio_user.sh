@@ -9,8 +9,10 @@ weft_test
 MAC1=02:00:00:00:00:01
 MAC2=02:00:00:00:00:02
 
-# round MODE DEVICE-OPTIONS: 32 frames circle between the two ports, each port sending to the other.
+# round MODE DEVICE-OPTIONS [QUEUES] [FEATURE|-FEATURE...]: 32 frames circle between the two ports, each port
+# sending to the other; features that the driver must (not) have agreed to.
 round() {
+	local feature port
 	config <<-YAML
 		ports:
 		  - {name: one, type: vhost-user, socket: $T/one.sock, mode: $1, queues: ${3:-1}}
@@ -20,6 +22,14 @@ round() {
 	testpmd "guest-$1-$2" "path=$T/one.sock,mac=$MAC1,$2 path=$T/two.sock,mac=$MAC2,$2" \
 		--rxq="${3:-1}" --txq="${3:-1}" --forward-mode=mac --tx-first --eth-peer=0,$MAC2 --eth-peer=1,$MAC1
 	eventually 'length == 2 and all(.[]; .state == "up")' port show
+	for port in one two; do
+		for feature in "${@:4}"; do
+			case $feature in
+			-*) check ".[0].details.features | index(\"${feature#-}\") | not" port show $port ;;
+			*) check ".[0].details.features | index(\"$feature\")" port show $port ;;
+			esac
+		done
+	done
 	wait_until 30 testpmd_has_received "guest-$1-$2" 0 1000
 	wait_until 30 testpmd_has_received "guest-$1-$2" 1 1000
 	check "[.[] | select(.mac == \"$MAC1\") | .port] == [\"one\"]" fdb show
@@ -32,8 +42,9 @@ round() {
 	weft_stop
 }
 
-round server mrg_rxbuf=1,queue_size=256
-round server mrg_rxbuf=0,queue_size=1024
-round server mrg_rxbuf=0,in_order=0,queue_size=128
-round server mrg_rxbuf=1,packed_vq=0,queues=2,queue_size=256 2
-round client server=1,mrg_rxbuf=1,queue_size=256
+round server mrg_rxbuf=1,queue_size=256 1 MRG_RXBUF IN_ORDER
+round server mrg_rxbuf=0,queue_size=1024 1 -MRG_RXBUF IN_ORDER
+round server mrg_rxbuf=0,in_order=0,queue_size=128 1 -MRG_RXBUF -IN_ORDER
+round server mrg_rxbuf=1,in_order=0,queues=2,queue_size=256 2 MRG_RXBUF -IN_ORDER MQ
+round client server=1,mrg_rxbuf=1,queue_size=256 1 MRG_RXBUF IN_ORDER
+round client server=1,mrg_rxbuf=1,in_order=0,queues=2,queue_size=256 2 MRG_RXBUF -IN_ORDER MQ

@@ -108,7 +108,7 @@ def exchange(options, pairs):
             waiting.append(want)
             sent += 1
         while waiting and (data is None or len(waiting) >= WINDOW):
-            got = receive(into, time.monotonic() + 5)
+            got = receive(into, time.monotonic() + 20)
             if got is None:
                 return f"{len(waiting)} of {sent} frames did not arrive; the first has {len(waiting[0])} bytes"
             if got != waiting[0]:
@@ -128,7 +128,7 @@ def nothing(options, pairs):
     if options.marker:
         time.sleep(0.1)
         open_socket(options.marker, False).send(mark)
-        until += 4
+        until += 19
     while got := receive(into, until):
         if options.marker and b"marker" in got:
             return None
