@@ -19,7 +19,7 @@
 #define SNAPLEN 65535
 
 #define FINISH_ID 1000000 // of no other request
-#define FINISH_MS 2000
+#define FINISH_MS 10000   // a second signal ends it at once
 
 struct job {
 	struct cli *cli;
