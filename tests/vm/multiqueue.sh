@@ -64,7 +64,8 @@ for n in 1 3 2 4 1 4; do
 done
 wait_until 60 vm_exec vm1 'test -e /run/over'
 vm_exec vm1 'cat /run/iperf.json' >"$T/iperf.json"
-[[ $(iperf_result '.error // ""') == '' ]] || fail "iperf3: $(iperf_result .error)"
+[[ $(iperf_result '.error // ""') == '' ]] ||
+	fail "iperf3: $(iperf_result .error); its server: $(vm_exec vm2 'tail -n 3 /run/iperf3.log')"
 (($(iperf_result .end.sum_received.bytes) > 1000000)) || fail "hardly anything got through"
 
 # all_there GUEST: it has every frame that the switch gave it, once; what it sent on a queue that it was just
