@@ -309,6 +309,9 @@ static void try_again(struct af_xdp *ax)
 	if (strcmp(ax->last_error, err.text)) {
 		memcpy(ax->last_error, err.text, sizeof(ax->last_error));
 		news_log(&ax->news, LOG_WARNING, "%s: %s", ax->port.config.device, err.text);
+		// Nobody has said so if it was an MTU or more queues that it does not work with.
+		news_link(&ax->news, &ax->port, PORT_LINK_DOWN, "%s: %.230s",
+			ax->port.config.device, err.text);
 	}
 }
 
@@ -336,6 +339,7 @@ void af_xdp_device_changed(void *ctx)
 			af_xdp_take_down(ax, true);
 		}
 		ax->retry_in = 0; // at once when it comes back
+		ax->last_error[0] = 0;
 	} else if (!rc && !ax->ready) {
 		try_again(ax);
 	} else if (!rc) {

@@ -146,6 +146,25 @@ static void test_queues_may_change(void **state)
 	rig_exchange(r, 100);
 }
 
+// The port said that it was up, and dropped all it was given.
+static void test_a_port_that_cannot_go_on_is_down_and_says_why(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0;
+	c.queues = 2;
+	rig_open_ok(r, &c);
+	netns_run("ethtool -L wx0 rx 4 tx 4");
+	rig_wait_link(r, PORT_LINK_DOWN);
+	assert_true(rig_why_has(r, "wx0: it receives on 4 queues, and queues: says 2"));
+	assert_string_equal(rig_says(r, "mode"), "none");
+	uint32_t told = r->n_link;
+	netns_run("ethtool -L wx0 rx 2 tx 2");
+	rig_wait_log(r, "set up again");
+	rig_wait_link(r, PORT_LINK_UP);
+	assert_int_equal(r->n_link, told + 1);
+	rig_exchange(r, 100);
+}
+
 static void test_the_mtu_is_followed_up_to_jumbo(void **state)
 {
 	struct port_rig *r = *state;
@@ -288,6 +307,7 @@ int main(void)
 		T(test_a_device_comes_back_from_another_namespace),
 		T(test_there_and_back_at_once_is_noticed),
 		T(test_queues_may_change),
+		T(test_a_port_that_cannot_go_on_is_down_and_says_why),
 		T(test_the_mtu_is_followed_up_to_jumbo),
 		T(test_mtu_of_the_configuration_is_set),
 		T(test_a_program_that_was_removed_is_put_back),
