@@ -146,6 +146,13 @@ static int check_device(struct af_xdp *ax, const struct netdev *dev, struct erro
 	return 0;
 }
 
+// Those that have a socket and, on the device's side, a queue to leave by.
+static void use_tx_queues(struct af_xdp *ax, const struct netdev *dev)
+{
+	__atomic_store_n(
+		&ax->port.n_txq, dev->n_tx < dev->n_rx ? dev->n_tx : dev->n_rx, __ATOMIC_RELAXED);
+}
+
 // Makes sockets and program usable by workers.
 static int publish(struct af_xdp *ax, const struct netdev *dev, struct xdp_queue **queues,
 	struct host_copy *copy, struct error *err)
@@ -170,8 +177,7 @@ static int publish(struct af_xdp *ax, const struct netdev *dev, struct xdp_queue
 	if (copy)
 		live |= 1u << af_xdp_queues_max(ax);
 	__atomic_store_n(&ax->port.rxq_live, live, __ATOMIC_RELAXED);
-	__atomic_store_n(
-		&ax->port.n_txq, dev->n_tx < dev->n_rx ? dev->n_tx : dev->n_rx, __ATOMIC_RELAXED);
+	use_tx_queues(ax, dev);
 	__atomic_store_n(&ax->port.mtu, dev->mtu, __ATOMIC_RELAXED);
 	__atomic_store_n(&ax->port.offloads, ax->tx_csum ? PORT_OFFLOAD_CSUM : 0, __ATOMIC_RELAXED);
 	return 0;
@@ -276,6 +282,12 @@ static bool follow_device(struct af_xdp *ax, const struct netdev *dev)
 		news_log(&ax->news, LOG_NOTICE, "%s: its MTU is %u now, %u before", name, dev->mtu,
 			ax->dev.mtu);
 		return false;
+	}
+	if (dev->n_tx != ax->dev.n_tx) {
+		news_log(&ax->news, LOG_NOTICE, "%s: sends on %u queues now, %u before", name,
+			dev->n_tx, ax->dev.n_tx);
+		use_tx_queues(ax, dev);
+		ax->dev.n_tx = dev->n_tx;
 	}
 	if (dev->running != ax->dev.running) {
 		if (dev->running)

@@ -146,6 +146,25 @@ static void test_queues_may_change(void **state)
 	rig_exchange(r, 100);
 }
 
+// Fewer the kernel refuses; more were never used.
+static void test_queues_to_send_on_may_change_alone(void **state)
+{
+	struct port_rig *r = *state;
+	netns_run("ethtool -L wx0 tx 1");
+	rig_open_ok(r, &wx0);
+	assert_int_equal(port_load(&r->port->n_txq), 1);
+	netns_run("ethtool -L wx0 tx 2");
+	rig_wait_log(r, "sends on 2 queues now, 1 before");
+	assert_int_equal(port_load(&r->port->n_txq), 2);
+	assert_int_equal(rig_tx(r, 1, 100, 1), 1);
+	rig_expect_far(r, 100, 1);
+	netns_run("ethtool -L wx0 tx 4");
+	rig_wait_log(r, "sends on 4 queues now, 2 before");
+	assert_int_equal(port_load(&r->port->n_txq), 2); // each with the socket of a receive queue
+	// The sockets were not touched.
+	assert_null(strstr(r->log, "set up again"));
+}
+
 // The port said that it was up, and dropped all it was given.
 static void test_a_port_that_cannot_go_on_is_down_and_says_why(void **state)
 {
@@ -307,6 +326,7 @@ int main(void)
 		T(test_a_device_comes_back_from_another_namespace),
 		T(test_there_and_back_at_once_is_noticed),
 		T(test_queues_may_change),
+		T(test_queues_to_send_on_may_change_alone),
 		T(test_a_port_that_cannot_go_on_is_down_and_says_why),
 		T(test_the_mtu_is_followed_up_to_jumbo),
 		T(test_mtu_of_the_configuration_is_set),
