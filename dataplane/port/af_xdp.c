@@ -339,8 +339,6 @@ static int af_xdp_open(const struct port_config *config, const struct port_upcal
 	}
 	pthread_mutex_init(&ax->lock, NULL);
 	rc = netdev_get(config->device, &dev, &why);
-	if (!rc && config->mtu && config->mtu != dev.mtu)
-		rc = netdev_set_mtu(config->device, config->mtu, &why);
 	if (!rc) {
 		uint32_t max = PORT_QUEUES_MAX - config->share_host;
 		ax->port.n_rxq = (dev.max_queues < max ? dev.max_queues : max) + config->share_host;

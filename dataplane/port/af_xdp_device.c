@@ -206,11 +206,24 @@ static int open_all(struct af_xdp *ax, const struct netdev *dev, struct error *e
 	return rc;
 }
 
+// The state of the device, with the MTU that is configured if this one is new to us: on one that we
+// knew somebody may have chosen another since.
+static int know_device(const struct af_xdp *ax, struct netdev *dev, struct error *err)
+{
+	const char *name = ax->port.config.device;
+	uint32_t mtu = ax->port.config.mtu;
+	int rc = netdev_get(name, dev, err);
+	if (rc || !mtu || mtu == dev->mtu || dev->ifindex == ax->dev.ifindex)
+		return rc;
+	rc = netdev_set_mtu(name, mtu, err);
+	return rc ? rc : netdev_get(name, dev, err);
+}
+
 int af_xdp_set_up(struct af_xdp *ax, struct error *err)
 {
 	const char *name = ax->port.config.device;
 	struct netdev dev;
-	int rc = netdev_get(name, &dev, err);
+	int rc = know_device(ax, &dev, err);
 	if (!rc && !dev.up)
 		rc = netdev_set_up(name, err);
 	if (!rc)

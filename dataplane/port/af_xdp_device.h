@@ -20,7 +20,7 @@ struct af_xdp {
 	struct port port;
 	pthread_mutex_t lock; // guards what follows up to `queue`, between control and the watch
 	struct netdev_watch watch;
-	struct netdev dev;   // as it was when we set up
+	struct netdev dev;   // as it was when we set up last
 	bool ready;          // sockets and program are in place
 	unsigned mode;       // AF_XDP_*
 	bool frags, tx_csum; // in use

@@ -231,6 +231,26 @@ static void test_mtu_of_the_configuration_is_set(void **state)
 	assert_int_equal(r->port->ops->set(r->port, &c, &err), -ENOTSUP);
 }
 
+// It had the default of its driver again. What somebody sets by hand stays.
+static void test_a_device_that_comes_back_gets_the_configured_mtu(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0;
+	c.mtu = 1400;
+	rig_open_ok(r, &c);
+	netns_run("ip link del wx0");
+	rig_wait_link(r, PORT_LINK_DOWN);
+	again(r);
+	rig_wait_link(r, PORT_LINK_UP);
+	assert_int_equal(port_load(&r->port->mtu), 1400);
+	netns_run("ip link show wx0 | grep -q 'mtu 1400'");
+	netns_run("ip link set wx0 mtu 1450");
+	rig_wait_log(r, "its MTU is 1450 now, 1400 before");
+	rig_wait_link(r, PORT_LINK_UP);
+	assert_int_equal(port_load(&r->port->mtu), 1450);
+	rig_exchange(r, 1464);
+}
+
 static void test_a_program_that_was_removed_is_put_back(void **state)
 {
 	struct port_rig *r = *state;
@@ -330,6 +350,7 @@ int main(void)
 		T(test_a_port_that_cannot_go_on_is_down_and_says_why),
 		T(test_the_mtu_is_followed_up_to_jumbo),
 		T(test_mtu_of_the_configuration_is_set),
+		T(test_a_device_that_comes_back_gets_the_configured_mtu),
 		T(test_a_program_that_was_removed_is_put_back),
 		T(test_stripping_of_tags_is_off_while_the_port_is_open),
 		T(test_the_device_goes_while_a_worker_is_at_it),
