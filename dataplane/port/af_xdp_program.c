@@ -207,7 +207,9 @@ static int detach_alone(const struct af_xdp_program *p)
 
 void af_xdp_program_detach(struct af_xdp_program *p, bool gone)
 {
-	if (p->ifindex && !gone && (p->dispatcher || detach_alone(p) < 0))
+	// One that went may still be here, under another name. Nobody else's program is hit, as the
+	// kernel compares the descriptor's with what is attached.
+	if (p->ifindex && (p->dispatcher || detach_alone(p) < 0) && !gone)
 		xdp_program__detach(
 			p->handle, p->ifindex, p->native ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
 	program_close(p);

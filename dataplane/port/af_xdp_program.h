@@ -25,8 +25,8 @@ struct af_xdp_program {
 // pass to the host until af_xdp_program_bind. 0 or -errno. Control or event thread.
 int af_xdp_program_attach(
 	struct af_xdp_program *p, int ifindex, bool native, bool share_host, struct error *err);
-// Takes the program off; the maps stay for the next attach. `gone`: the device went, and the
-// program with it.
+// Takes the program off; the maps stay for the next attach. `gone`: no device has the name any more,
+// and if it was not renamed the program went with it.
 void af_xdp_program_detach(struct af_xdp_program *p, bool gone);
 // Detaches and frees everything. A zeroed one is fine.
 void af_xdp_program_fini(struct af_xdp_program *p);

@@ -113,6 +113,20 @@ static void test_a_device_comes_back_from_another_namespace(void **state)
 	rig_exchange(r, 100);
 }
 
+// To us it has gone, but our program was left on it.
+static void test_a_renamed_device_is_let_go(void **state)
+{
+	struct port_rig *r = *state;
+	rig_open_ok(r, &wx0);
+	netns_run("ip link set wx0 down && ip link set wx0 name wx9 && ip link set wx9 up");
+	for (unsigned n = 0; !rig_why_has(r, "was removed"); n++)
+		assert_true(n < 10000 && usleep(1000) == 0);
+	netns_run("! ip link show dev wx9 | grep -q 'prog/xdp'");
+	netns_run("ip link set wx9 down && ip link set wx9 name wx0 && ip link set wx0 up");
+	rig_wait_link(r, PORT_LINK_UP);
+	rig_exchange(r, 100);
+}
+
 static void test_there_and_back_at_once_is_noticed(void **state)
 {
 	struct port_rig *r = *state;
@@ -344,6 +358,7 @@ int main(void)
 		T(test_a_removed_device_may_come_back),
 		T(test_a_device_replaced_at_once_is_noticed),
 		T(test_a_device_comes_back_from_another_namespace),
+		T(test_a_renamed_device_is_let_go),
 		T(test_there_and_back_at_once_is_noticed),
 		T(test_queues_may_change),
 		T(test_queues_to_send_on_may_change_alone),
