@@ -207,11 +207,9 @@ static void test_the_device_is_clean_after_close(void **state)
 	rig_exchange(r, 100);
 }
 
-static void test_a_foreign_program_is_refused_by_name(void **state)
+// Somebody else's program, in the place of whatever is there.
+static void attach_foreign(void)
 {
-	struct port_rig *r = *state;
-	struct port_config c = wx0();
-	struct error err;
 	// r0 = XDP_PASS; exit
 	const struct bpf_insn pass[] = {
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = XDP_PASS},
@@ -222,9 +220,44 @@ static void test_a_foreign_program_is_refused_by_name(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(bpf_xdp_attach((int)if_nametoindex("wx0"), fd, 0, NULL), 0);
 	close(fd);
+}
+
+static uint32_t program_id(void)
+{
+	uint32_t id = 0;
+	assert_int_equal(bpf_xdp_query_id((int)if_nametoindex("wx0"), 0, &id), 0);
+	return id;
+}
+
+static void test_a_foreign_program_is_refused_by_name(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	struct error err;
+	attach_foreign();
 	assert_int_equal(rig_open(r, &c, &err), -EBUSY);
 	assert_non_null(strstr(err.text, "'somebody_else'"));
 	assert_true(has_program());
+}
+
+// Put there while the port is open it stays too, and when it goes the port is back.
+static void test_a_foreign_program_in_place_of_ours_stays(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	rig_open_ok(r, &c);
+	attach_foreign();
+	uint32_t id = program_id();
+	rig_wait_link(r, PORT_LINK_DOWN);
+	assert_true(rig_why_has(r, "wx0: the device has the XDP program 'somebody_else'"));
+	assert_int_equal(program_id(), id);
+	netns_run("ip link set dev wx0 xdp off");
+	rig_wait_link(r, PORT_LINK_UP);
+	rig_exchange(r, 100);
+	attach_foreign();
+	id = program_id();
+	rig_close(r);
+	assert_int_equal(program_id(), id);
 }
 
 // A daemon that is killed while its port is open.
@@ -367,6 +400,7 @@ int main(void)
 		T(test_missing_rights_are_named),
 		T(test_the_device_is_clean_after_close),
 		T(test_a_foreign_program_is_refused_by_name),
+		T(test_a_foreign_program_in_place_of_ours_stays),
 		T(test_kill_9_leaves_the_host_connected_and_a_restart_works),
 		T(test_what_the_kernel_dropped_is_told),
 		T(test_a_sleeping_worker_is_woken),
