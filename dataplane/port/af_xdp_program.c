@@ -144,13 +144,22 @@ static void program_close(struct af_xdp_program *p)
 	p->ifindex = 0;
 }
 
-static void keep_maps(struct af_xdp_program *p)
+static int keep_map(int *fd, const struct bpf_map *map)
+{
+	if (*fd)
+		return 0;
+	int copy = dup(bpf_map__fd(map));
+	if (copy < 0)
+		return -errno;
+	*fd = copy;
+	return 0;
+}
+
+static int keep_maps(struct af_xdp_program *p)
 {
 	const struct weft_xdp *skel = p->skeleton;
-	if (!p->steer_fd)
-		p->steer_fd = dup(bpf_map__fd(skel->maps.weft_steer));
-	if (!p->counters_fd)
-		p->counters_fd = dup(bpf_map__fd(skel->maps.weft_counters));
+	int rc = keep_map(&p->steer_fd, skel->maps.weft_steer);
+	return rc ? rc : keep_map(&p->counters_fd, skel->maps.weft_counters);
 }
 
 static bool in_dispatcher(int ifindex)
@@ -192,7 +201,12 @@ int af_xdp_program_attach(
 	p->native = native;
 	p->dispatcher = in_dispatcher(ifindex);
 	p->id = xdp_program__id(p->handle);
-	keep_maps(p);
+	rc = keep_maps(p);
+	if (rc) {
+		af_xdp_program_detach(p, false);
+		return error_set(err, rc, "device", "cannot keep the maps of the XDP program: %s",
+			strerror(-rc));
+	}
 	return 0;
 }
 

@@ -26,7 +26,7 @@
 // What fails, 0 for nothing; and what was tried: 'z' and 'c' for a socket in zero-copy and copy
 // mode, 'n' and 'g' for a program attached natively and in generic mode.
 static struct {
-	int zerocopy, copy, native, generic;
+	int zerocopy, copy, native, generic, dup;
 	bool zerocopy_works;
 	char tried[64];
 } kernel;
@@ -65,6 +65,12 @@ int xdp_program__attach(
 		    mode == XDP_MODE_NATIVE ? kernel.native : kernel.generic))
 		return -errno;
 	return real(prog, ifindex, mode, flags);
+}
+
+int dup(int fd)
+{
+	errno = kernel.dup;
+	return kernel.dup ? -1 : (int)syscall(SYS_dup, fd);
 }
 
 static int setup(void **state)
@@ -233,6 +239,25 @@ static void test_without_any_mode_the_last_error_is_told(void **state)
 	assert_non_null(strstr(err.text, "cannot attach the XDP program: No space left"));
 }
 
+// The maps are kept beside the program. Where that failed once the port was never set up again.
+static void test_without_a_file_to_keep_the_maps_by_nothing_is_left(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0(XDP_MODE_AUTO);
+	struct error err = {0};
+	kernel.dup = EMFILE;
+	assert_int_equal(rig_open(r, &c, &err), -EMFILE);
+	assert_non_null(strstr(err.text, "cannot keep the maps"));
+	netns_run("! ip link show dev wx0 | grep -q 'prog/xdp'");
+	kernel.dup = 0;
+	rig_open_ok(r, &c);
+	netns_run("ip link set wx0 mtu 1400"); // the program is loaded once more, with these maps
+	rig_wait_log(r, "set up again");
+	rig_wait_link(r, PORT_LINK_UP);
+	rig_exchange(r, 100);
+	assert_int_equal(rig_number(r, "program.redirected"), 1);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
@@ -242,6 +267,7 @@ int main(void)
 		T(test_a_configured_mode_is_not_replaced),
 		T(test_what_is_the_same_in_every_mode_is_an_error_at_once),
 		T(test_without_any_mode_the_last_error_is_told),
+		T(test_without_a_file_to_keep_the_maps_by_nothing_is_left),
 	};
 	int status;
 	if (!netns_enter(&status))
