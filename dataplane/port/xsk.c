@@ -16,6 +16,7 @@
 #endif
 
 #define HUGE_PAGE       (2u << 20)
+#define HUGE_PAGE_FLAGS (MAP_HUGETLB | 21 << MAP_HUGE_SHIFT) // of this size, not the default
 #define BUSY_POLL_US    20
 #define SEND_BUFFER     (8 << 20) // skbs in flight in copy mode: at least a ring of full frames
 #define TX_BUDGET_LEAST 32        // what kernels before XDP_MAX_TX_SKB_BUDGET send per call
@@ -31,7 +32,7 @@ static int umem_alloc(struct xsk *xsk, size_t len)
 	int prot = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE;
 	size_t huge_len = (len + HUGE_PAGE - 1) & ~((size_t)HUGE_PAGE - 1);
 
-	void *p = mmap(NULL, huge_len, prot, flags | MAP_HUGETLB, -1, 0);
+	void *p = mmap(NULL, huge_len, prot, flags | HUGE_PAGE_FLAGS, -1, 0);
 	xsk->huge = p != MAP_FAILED;
 	xsk->umem_len = xsk->huge ? huge_len : len;
 	if (!xsk->huge)

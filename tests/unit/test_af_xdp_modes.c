@@ -2,7 +2,7 @@
 // Which modes an AF_XDP port tries, in which order, and what it says of those that failed. No device
 // here has zero-copy, and none refuses native XDP: the two calls that find it out, bind() of a
 // socket and libxdp's attach, are taken over by this program, fail as they are told to, and are
-// otherwise the real ones.
+// otherwise the real ones. So are mmap() of huge pages, which may be there or not, and dup().
 #include "dataplane/port/af_xdp.h"
 #include "tests/lib/netns.h"
 #include "tests/lib/port_rig.h"
@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,7 +28,8 @@
 // mode, 'n' and 'g' for a program attached natively and in generic mode.
 static struct {
 	int zerocopy, copy, native, generic, dup;
-	bool zerocopy_works;
+	bool zerocopy_works, huge_pages;
+	unsigned huge; // mappings of huge pages
 	char tried[64];
 } kernel;
 
@@ -65,6 +67,23 @@ int xdp_program__attach(
 		    mode == XDP_MODE_NATIVE ? kernel.native : kernel.generic))
 		return -errno;
 	return real(prog, ifindex, mode, flags);
+}
+
+// Huge pages of 2 MiB where the default is 1 GiB: what asks for another size, or a part of one,
+// fails as it would there. Where there are none, none.
+void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	const unsigned size = 0x3fu << MAP_HUGE_SHIFT;
+	if (flags & MAP_HUGETLB) {
+		bool right = (flags & size) == 21 << MAP_HUGE_SHIFT && len % (2u << 20) == 0;
+		if (!kernel.huge_pages || !right) {
+			errno = kernel.huge_pages ? EINVAL : ENOMEM;
+			return MAP_FAILED;
+		}
+		flags &= ~(MAP_HUGETLB | size);
+		kernel.huge++;
+	}
+	return (void *)syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
 }
 
 int dup(int fd)
@@ -239,6 +258,21 @@ static void test_without_any_mode_the_last_error_is_told(void **state)
 	assert_non_null(strstr(err.text, "cannot attach the XDP program: No space left"));
 }
 
+static void test_buffers_are_in_huge_pages_if_there_are_any(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0(XDP_MODE_COPY);
+	rig_open_ok(r, &c);
+	says(r, "huge_pages", "false");
+	rig_exchange(r, 100);
+	rig_close(r);
+	kernel.huge_pages = true;
+	rig_open_ok(r, &c);
+	assert_int_equal(kernel.huge, 1); // one queue
+	says(r, "huge_pages", "true");
+	rig_exchange(r, 100);
+}
+
 // The maps are kept beside the program. Where that failed once the port was never set up again.
 static void test_without_a_file_to_keep_the_maps_by_nothing_is_left(void **state)
 {
@@ -267,6 +301,7 @@ int main(void)
 		T(test_a_configured_mode_is_not_replaced),
 		T(test_what_is_the_same_in_every_mode_is_an_error_at_once),
 		T(test_without_any_mode_the_last_error_is_told),
+		T(test_buffers_are_in_huge_pages_if_there_are_any),
 		T(test_without_a_file_to_keep_the_maps_by_nothing_is_left),
 	};
 	int status;
