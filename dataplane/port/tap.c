@@ -375,7 +375,9 @@ static uint32_t tap_rx(struct port *port, unsigned q, struct burst *b, struct po
 		file->skip--;
 		return 0;
 	}
-	while (b->n < FRAME_BURST) {
+	// Those that are dropped count too: the host may send them faster than they are read.
+	unsigned reads;
+	for (reads = 0; reads < FRAME_BURST; reads++) {
 		struct frame *f = &b->f[b->n];
 		bool dropped;
 		if (read_frame(file, f, file->buffers + (size_t)b->n * BUFFER_LEN, st, &dropped)) {
@@ -384,12 +386,14 @@ static uint32_t tap_rx(struct port *port, unsigned q, struct burst *b, struct po
 			break;
 		}
 	}
-	if (!b->n) {
+	if (!reads) {
 		file->skips = file->skips < SKIP_MAX / 2 ? file->skips * 2 + 1 : SKIP_MAX;
 		file->skip = file->skips;
 		return 0;
 	}
 	file->skips = 0;
+	if (!b->n)
+		return 0;
 	st->rx_frames += b->n;
 	st->rx_bytes += b->bytes;
 	st->rx_bursts++;

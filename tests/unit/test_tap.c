@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The tap port: frames and offloads both ways with the host's stack, and an interface that goes.
+#include "dataplane/frame/eth.h"
 #include "dataplane/port/tap.h"
 #include "tests/lib/craft.h"
 #include "tests/lib/netns.h"
@@ -159,6 +160,28 @@ static void test_headers_of_a_segment_are_in_its_head(void **state)
 	assert_int_equal(f->offload.hdr_len, 14 + 20 + 60);
 	assert_true(f->head_len >= f->offload.hdr_len);
 	rig_rx_done(r);
+}
+
+// What is dropped takes a worker no longer than what is not: a host that sent nothing else kept it.
+static void test_a_look_ends_whatever_is_dropped(void **state)
+{
+	struct port_rig *r = *state;
+	static uint8_t bytes[100];
+	int one = 1;
+	struct virtio_net_hdr claim = {
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 60, .csum_offset = 16};
+	open_tap(r);
+	assert_int_equal(setsockopt(r->far, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)), 0);
+	rig_fill(bytes, sizeof(bytes), 1);
+	eth_put_be16(bytes + 12, ETH_TYPE_ARP); // which has no checksum
+	struct iovec iov[] = {{&claim, sizeof(claim)}, {bytes, sizeof(bytes)}};
+	for (unsigned i = 0; i < 2 * FRAME_BURST; i++)
+		assert_int_equal(writev(r->far, iov, 2), sizeof(claim) + sizeof(bytes));
+	for (unsigned look = 1; look <= 2; look++) {
+		assert_int_equal(r->port->ops->rx(r->port, 0, &r->burst, &r->st), 0);
+		assert_int_equal(r->st.drop[DROP_malformed], look * FRAME_BURST);
+	}
+	assert_int_equal(r->st.notified, 2 * FRAME_BURST);
 }
 
 static bool readable(void *ctx)
@@ -447,6 +470,7 @@ int main(void)
 		T(test_frames_above_the_mtu_are_counted),
 		T(test_the_hosts_offloads_are_claimed),
 		T(test_headers_of_a_segment_are_in_its_head),
+		T(test_a_look_ends_whatever_is_dropped),
 		T(test_the_host_takes_partial_checksums_and_segments),
 		T(test_a_claim_the_kernel_refuses_is_counted),
 		T(test_an_interface_set_down_drops_and_is_told),
