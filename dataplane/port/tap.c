@@ -133,6 +133,10 @@ static int file_new(const char *name, struct tap_file **out, struct error *err)
 		rc = iff_failed(errno, name, err);
 		goto fail;
 	}
+	if (strcmp(ifr.ifr_name, name)) { // a pattern: the kernel chose a number
+		rc = iff_failed(EINVAL, name, err);
+		goto fail;
+	}
 	rc = set_offloads(file, err);
 	if (rc)
 		goto fail;

@@ -432,6 +432,9 @@ static void test_errors_say_what_to_do(void **state)
 	snprintf(c.device, sizeof(c.device), "lo");
 	assert_int_equal(rig_open(r, &c, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "of another kind"));
+	snprintf(c.device, sizeof(c.device), "weft%%d");
+	assert_int_equal(rig_open(r, &c, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "weft%d cannot be a tap"));
 	c = weft0;
 	c.queues = 2;
 	assert_int_equal(rig_open(r, &c, &err), -EINVAL);
