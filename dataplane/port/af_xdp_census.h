@@ -4,7 +4,9 @@
 
 #include "dataplane/port/af_xdp_queue.h"
 
-// Where the chunks of a queue are; for people and tests. Exact while no worker is in the queue.
+// Where the chunks of a queue are; for people and tests. Exact while no worker is in the queue;
+// otherwise the numbers may be off by what moved meanwhile, but `conserved` is false only if chunks
+// are missing or doubled.
 struct xdp_census {
 	uint32_t rx_fill, rx_ring, rx_lent, rx_kernel; // sum: XDP_QUEUE_RING
 	uint32_t tx_free, tx_ring, tx_done, tx_kernel; // sum: XDP_QUEUE_RING
@@ -12,5 +14,5 @@ struct xdp_census {
 	bool conserved;
 };
 
-// Any thread.
+// Any thread that may wait some milliseconds.
 void xdp_census_take(const struct xdp_queue *q, struct xdp_census *out);
