@@ -124,6 +124,7 @@ static void af_xdp_describe(struct port *port, const struct describer *to)
 		if (ax->copy) {
 			ax->copy_lost += host_copy_lost(ax->copy);
 			to->num(to->ctx, "multicast_copies_lost", ax->copy_lost);
+			to->num(to->ctx, "addresses_not_steered", ax->not_steered);
 		}
 		describe_program(ax, to);
 		to->open_list(to->ctx, "rings");
@@ -193,6 +194,9 @@ static void af_xdp_tick(struct port *port)
 		ax->reported_bad = bad;
 	}
 	tell_kernel_drops(ax);
+	if (ax->not_steered == ax->known_not_steered)
+		ax->told_steer = false;
+	ax->known_not_steered = ax->not_steered;
 	news_unlock_and_tell(&ax->news, &ax->port, &ax->lock);
 }
 
@@ -203,9 +207,17 @@ static void af_xdp_steer(struct port *port, const uint8_t *mac, uint16_t vid, bo
 	memcpy(key.mac, mac, sizeof(key.mac));
 	pthread_mutex_lock(&ax->lock);
 	int rc = port->config.share_host ? af_xdp_program_steer(&ax->program, &key, add) : 0;
-	if (rc == -E2BIG || rc == -ENOMEM)
-		news_log(&ax->news, LOG_WARNING, "%s: no room to steer one more address",
-			port->config.device);
+	if (rc) {
+		ax->not_steered++;
+		// Once: somebody may send from ever new addresses.
+		if (!ax->told_steer)
+			news_log(&ax->news, LOG_WARNING,
+				"%s: cannot steer one more address (%s), frames for it go to the "
+				"host: at most %u are steered, see weftctl fdb show",
+				port->config.device, rc == -E2BIG ? "no room" : strerror(-rc),
+				WEFT_XDP_STEERED);
+		ax->told_steer = true;
+	}
 	news_unlock_and_tell(&ax->news, &ax->port, &ax->lock);
 }
 

@@ -32,8 +32,11 @@ struct af_xdp {
 	uint32_t rounds;                   // of the watch
 	char last_error[512];              // of the last attempt, so that it is logged once
 	uint64_t known_long, reported_bad, reported_drops;
-	bool told_long;     // since the device was set up
-	uint64_t copy_lost; // broadcasts lost because weft's copy found no room
+	bool told_long;             // since the device was set up
+	uint64_t copy_lost;         // broadcasts lost because weft's copy found no room
+	uint64_t not_steered;       // addresses that could not be steered
+	uint64_t known_not_steered; // at the last tick
+	bool told_steer;            // until there was none for a tick
 	struct news news;
 
 	// Written under lock, read by workers; each lives until the grace period after it left.

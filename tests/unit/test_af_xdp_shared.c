@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A NIC shared with the host: each gets its own unicast, both get what goes to many.
+#include "bpf/weft_xdp.h"
 #include "dataplane/frame/eth.h"
 #include "dataplane/port/af_xdp.h"
 #include "tests/lib/netns.h"
@@ -181,6 +182,33 @@ static void test_steering_survives_the_device(void **state)
 	assert_true(!seen.host && seen.weft);
 }
 
+// An address more than the map holds is told once, however many follow, and again after a rest.
+static void test_addresses_without_room_are_told_once(void **state)
+{
+	struct shared *s = *state;
+	struct port *port = s->rig.port;
+	static const char *const text = "cannot steer one more address";
+	const unsigned more = 100;
+	for (unsigned round = 0; round < 2; round++) {
+		for (uint32_t i = 0; i < (round ? 0 : WEFT_XDP_STEERED) + more; i++) {
+			uint8_t mac[6] = {2, 1, (uint8_t)round, i >> 16, i >> 8 & 0xff, i & 0xff};
+			port->ops->steer(port, mac, 0, true);
+		}
+		port->ops->tick(port);
+		rig_wait_log(&s->rig, text);
+		assert_null(strstr(strstr(s->rig.log, text) + 1, text));
+		rig_clear_log(&s->rig);
+		port->ops->tick(port);
+	}
+	assert_int_equal(rig_number(&s->rig, "addresses_not_steered"), 2 * more);
+	// One that is forgotten makes room.
+	const uint8_t first[6] = {2, 1, 0, 0, 0, 0};
+	port->ops->steer(port, first, 0, false);
+	steer(s, 0, true);
+	struct seen seen = send_and_look(s, vm, 0);
+	assert_true(!seen.host && seen.weft);
+}
+
 // The host's own broadcasts go out, and do not come back to weft as if they were received.
 static void test_what_the_host_sends_is_not_copied(void **state)
 {
@@ -250,6 +278,7 @@ int main(void)
 		T(test_vlans_are_told_apart),
 		T(test_what_goes_to_many_reaches_both_with_its_tag),
 		T(test_steering_survives_the_device),
+		T(test_addresses_without_room_are_told_once),
 		T(test_what_the_host_sends_is_not_copied),
 		T(test_a_partial_checksum_of_a_multicast_is_claimed),
 		T(test_many_broadcasts_go_round_the_ring),
