@@ -259,7 +259,8 @@ static void tx_publish(struct xdp_queue *q)
 {
 	// Pairs with the kernel's acquire in xskq_cons_peek_desc().
 	__atomic_store_n(q->xsk.tx.producer, q->xsk.tx.prod, __ATOMIC_RELEASE);
-	__atomic_store_n(&q->kick, 1, __ATOMIC_RELAXED);
+	// After the index. Pairs with the exchange in xdp_queue_wake_tx().
+	__atomic_store_n(&q->kick, 1, __ATOMIC_RELEASE);
 }
 
 static inline bool tx_has_room(struct xdp_queue *q, uint32_t n)
@@ -405,7 +406,10 @@ void xdp_queue_wake_tx(struct xdp_queue *q, struct port_stats *st)
 {
 	if (!__atomic_load_n(&q->kick, __ATOMIC_RELAXED))
 		return;
-	__atomic_store_n(&q->kick, 0, __ATOMIC_RELAXED);
+	// The receiving worker may be here while another sends: who takes the kick sees what was
+	// published before it was set, and only then reads the kernel's wish. Pairs with tx_publish().
+	if (!__atomic_exchange_n(&q->kick, 0, __ATOMIC_ACQ_REL))
+		return;
 	if (!xsk_ring_needs_wakeup(&q->xsk.tx)) {
 		st->suppressed++;
 		return;
