@@ -3,12 +3,14 @@
 // own in place of the kernel's.
 #include "dataplane/port/af_xdp_census.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -35,6 +37,25 @@ static void fake_ring(struct fake *k, struct xsk_ring *r, unsigned i, void *entr
 		.mask = XDP_QUEUE_RING - 1};
 }
 
+// The kernel's answer to a wake-up: it sends so many frames, and then says this.
+static struct {
+	struct fake *k;
+	uint32_t frames;
+	int error, last_error; // with frames left on the ring, and without
+	unsigned calls;
+} wake;
+
+ssize_t sendto(int fd, const void *bytes, size_t len, int flags, const struct sockaddr *addr,
+	socklen_t addr_len)
+{
+	uint32_t *producer = &wake.k->index[3][0], *consumer = &wake.k->index[3][1];
+	uint32_t left = *producer - *consumer;
+	wake.calls++;
+	*consumer += left < wake.frames ? left : wake.frames;
+	errno = *producer == *consumer ? wake.last_error : wake.error;
+	return errno ? -1 : 0;
+}
+
 static int setup(void **state)
 {
 	struct fake *k = aligned_alloc(64, (sizeof(*k) + 63) & ~63ul);
@@ -51,7 +72,10 @@ static int setup(void **state)
 	fake_ring(k, &xsk->rx, 2, k->rx);
 	fake_ring(k, &xsk->tx, 3, k->tx);
 	k->q->frags = true;
+	xsk->tx_budget = 32;
 	xdp_queue_reset(k->q, CHUNK);
+	memset(&wake, 0, sizeof(wake));
+	wake.k = k;
 	*state = k;
 	return 0;
 }
@@ -345,6 +369,109 @@ static void test_long_frames_are_cut_into_buffers(void **state)
 	assert_int_equal(k->q->tx.longest, 9014);
 }
 
+// A tag is not counted, as no NIC does; a byte more is.
+static void test_a_tag_makes_no_frame_too_long(void **state)
+{
+	struct fake *k = *state;
+	static uint8_t bytes[1519];
+	static const uint8_t list[] = {0};
+	static const struct {
+		uint32_t len;
+		uint8_t flags;
+		bool sent;
+	} rows[] = {
+		{1514, 0, true},
+		{1515, 0, false},
+		{1518, FRAME_TAGGED, true},
+		{1519, FRAME_TAGGED, false},
+	};
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct frame f;
+		struct frame_seg seg;
+		uint64_t sent = k->st.tx_frames, dropped = k->st.drop[DROP_too_long];
+		frame_of(&f, &seg, bytes, rows[i].len);
+		f.flags = rows[i].flags;
+		assert_int_equal(xdp_queue_tx(k->q, 1514, &f, list, 1, &k->st), 1);
+		assert_int_equal(k->st.tx_frames, sent + rows[i].sent);
+		assert_int_equal(k->st.drop[DROP_too_long], dropped + !rows[i].sent);
+	}
+}
+
+// --- waking the kernel ---
+
+static void send_frames(struct fake *k, uint32_t n)
+{
+	static uint8_t bytes[100];
+	static const uint8_t list[FRAME_BURST] = {0};
+	struct frame f;
+	struct frame_seg seg;
+	frame_of(&f, &seg, bytes, sizeof(bytes));
+	assert_int_equal(xdp_queue_tx(k->q, 1514, &f, list, n, &k->st), n);
+}
+
+static void test_the_kernel_is_woken_once_and_if_it_wishes(void **state)
+{
+	struct fake *k = *state;
+	xdp_queue_wake_tx(k->q, &k->st);
+	assert_int_equal(wake.calls + k->st.suppressed, 0); // nothing was sent
+	send_frames(k, 3);
+	xdp_queue_wake_tx(k->q, &k->st);
+	xdp_queue_wake_tx(k->q, &k->st);
+	assert_int_equal(wake.calls, 0);
+	assert_int_equal(k->st.suppressed, 1);
+	k->index[3][2] = XDP_RING_NEED_WAKEUP;
+	wake.frames = 100;
+	send_frames(k, 3);
+	xdp_queue_wake_tx(k->q, &k->st);
+	xdp_queue_wake_tx(k->q, &k->st);
+	assert_int_equal(wake.calls, 1);
+	assert_int_equal(k->st.notified, 1);
+	assert_int_equal(census(k).tx_ring, 0);
+}
+
+// Kernels before Linux 6.17 send 32 frames a call.
+static void test_it_is_woken_until_all_are_sent(void **state)
+{
+	struct fake *k = *state;
+	k->index[3][2] = XDP_RING_NEED_WAKEUP;
+	wake.frames = 32;
+	wake.error = EAGAIN;
+	send_frames(k, 100);
+	xdp_queue_wake_tx(k->q, &k->st);
+	assert_int_equal(wake.calls, 4);
+	assert_int_equal(census(k).tx_ring, 0);
+	assert_false(xdp_queue_arm(k->q));
+}
+
+// Where the kernel is short of buffers it is not asked in a circle, and the frames are not forgotten:
+// the worker does not sleep, and its next look asks once more.
+static void test_what_the_kernel_did_not_take_is_offered_again(void **state)
+{
+	struct fake *k = *state;
+	static const int errors[] = {EAGAIN, EBUSY, ENOBUFS};
+	k->index[3][2] = XDP_RING_NEED_WAKEUP;
+	for (unsigned i = 0; i < sizeof(errors) / sizeof(*errors); i++) {
+		wake.calls = wake.frames = 0;
+		wake.error = errors[i];
+		send_frames(k, 5);
+		xdp_queue_wake_tx(k->q, &k->st);
+		assert_int_equal(wake.calls, 1);
+		assert_true(xdp_queue_arm(k->q));
+		wake.frames = 32;
+		assert_int_equal(rx(k), 0);
+		assert_int_equal(wake.calls, 2);
+		assert_int_equal(census(k).tx_ring, 0);
+		assert_false(xdp_queue_arm(k->q));
+	}
+	// A device that is down will not take them soon: they wait for what is sent next.
+	wake.calls = wake.frames = 0;
+	wake.error = ENETDOWN;
+	send_frames(k, 5);
+	xdp_queue_wake_tx(k->q, &k->st);
+	assert_int_equal(wake.calls, 1);
+	assert_false(xdp_queue_arm(k->q));
+}
+
 // A request that the kernel refuses would block the queue for good: it must not reach the ring.
 static void test_checksum_requests_out_of_the_frame_are_dropped(void **state)
 {
@@ -496,6 +623,10 @@ int main(void)
 		T(test_a_full_ring_stops_and_goes_on_later),
 		T(test_completions_are_checked),
 		T(test_long_frames_are_cut_into_buffers),
+		T(test_a_tag_makes_no_frame_too_long),
+		T(test_the_kernel_is_woken_once_and_if_it_wishes),
+		T(test_it_is_woken_until_all_are_sent),
+		T(test_what_the_kernel_did_not_take_is_offered_again),
 		T(test_checksum_requests_out_of_the_frame_are_dropped),
 		T(test_buffers_are_conserved_under_any_order),
 		T(test_a_census_under_load_raises_no_alarm),
