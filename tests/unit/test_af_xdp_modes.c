@@ -4,15 +4,19 @@
 // socket and libxdp's attach, are taken over by this program, fail as they are told to, and are
 // otherwise the real ones. So are mmap() of huge pages, which may be there or not, and dup().
 #include "dataplane/port/af_xdp.h"
+#include "dataplane/port/xsk.h"
 #include "tests/lib/netns.h"
 #include "tests/lib/port_rig.h"
 
+#include <bpf/bpf.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_xdp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -27,9 +31,11 @@
 // What fails, 0 for nothing; and what was tried: 'z' and 'c' for a socket in zero-copy and copy
 // mode, 'n' and 'g' for a program attached natively and in generic mode.
 static struct {
-	int zerocopy, copy, native, generic, dup;
-	bool zerocopy_works, huge_pages;
-	unsigned huge; // mappings of huge pages
+	int zerocopy, copy, native, generic, dup, map;
+	bool zerocopy_works, huge_pages, on_device;
+	bool no_frags, no_driver_frags; // before Linux 6.6; of a driver that has none
+	unsigned busy;                  // times that a queue is still in use
+	unsigned huge, attached;        // mappings of huge pages; attempts to attach
 	char tried[64];
 } kernel;
 
@@ -51,6 +57,11 @@ int bind(int fd, const struct sockaddr *addr, socklen_t len)
 	memcpy(&xdp, addr, sizeof(xdp));
 	bool zerocopy = xdp.sxdp_flags & XDP_ZEROCOPY;
 	assert_true(xdp.sxdp_flags & XDP_USE_NEED_WAKEUP); // always
+	if (kernel.busy || (kernel.no_frags && xdp.sxdp_flags & XDP_USE_SG)) {
+		errno = kernel.busy ? EBUSY : EINVAL;
+		kernel.busy -= kernel.busy > 0;
+		return -1;
+	}
 	if (try(zerocopy ? 'z' : 'c', zerocopy ? kernel.zerocopy : kernel.copy))
 		return -1;
 	if (zerocopy && kernel.zerocopy_works)
@@ -63,10 +74,27 @@ int xdp_program__attach(
 {
 	int (*real)(struct xdp_program *, int, enum xdp_attach_mode, unsigned int);
 	*(void **)&real = dlsym(RTLD_NEXT, "xdp_program__attach");
+	__atomic_add_fetch(&kernel.attached, 1, __ATOMIC_RELAXED);
 	if (try(mode == XDP_MODE_NATIVE ? 'n' : 'g',
 		    mode == XDP_MODE_NATIVE ? kernel.native : kernel.generic))
 		return -errno;
-	return real(prog, ifindex, mode, flags);
+	if (kernel.no_driver_frags && xdp_program__xdp_frags_support(prog))
+		return -EOPNOTSUPP;
+	int rc = real(prog, ifindex, mode, flags);
+	kernel.on_device = !rc;
+	return rc;
+}
+
+int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
+{
+	int (*real)(int, const void *, const void *, __u64);
+	*(void **)&real = dlsym(RTLD_NEXT, "bpf_map_update_elem");
+	// Once the program is on the device the sockets follow.
+	if (kernel.map && kernel.on_device) {
+		errno = kernel.map;
+		return -errno;
+	}
+	return real(fd, key, value, flags);
 }
 
 // Huge pages of 2 MiB where the default is 1 GiB: what asks for another size, or a part of one,
@@ -97,6 +125,40 @@ static int setup(void **state)
 	memset(&kernel, 0, sizeof(kernel));
 	*state = rig_new_veth("");
 	return 0;
+}
+
+// What a port that did not open may not leave: descriptors, rings, buffers, anything of the device.
+struct left {
+	int fd;         // the first that is free
+	unsigned rings; // mappings of sockets
+	unsigned mib;   // of memory
+};
+
+static struct left what_is_left(void)
+{
+	struct left left = {.fd = open("/dev/null", O_RDONLY)};
+	close(left.fd);
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[512];
+	unsigned long from, to, bytes = 0;
+	while (maps && fgets(line, sizeof(line), maps)) {
+		left.rings += strstr(line, "socket:") != NULL;
+		if (sscanf(line, "%lx-%lx", &from, &to) == 2)
+			bytes += to - from;
+	}
+	fclose(maps);
+	left.mib = (unsigned)(bytes >> 20);
+	return left;
+}
+
+static void nothing_is_left(struct left before)
+{
+	struct left now = what_is_left();
+	assert_int_equal(now.fd, before.fd);
+	assert_int_equal(now.rings, before.rings);
+	assert_in_range(now.mib, 0, before.mib + 4); // the buffers of one queue are 16
+	netns_run("! ip -d link show dev wx0 | grep -q -e prog/xdp -e 'promiscuity 1'");
+	netns_run("ethtool -k wx0 | grep -q 'rx-vlan-offload: on'");
 }
 
 static struct port_config wx0(unsigned mode)
@@ -219,26 +281,33 @@ static void test_what_is_the_same_in_every_mode_is_an_error_at_once(void **state
 	static const struct {
 		int zerocopy, native;
 		const char *tried, *text;
+		int map, dup;
 	} rows[] = {
 		{EBUSY, 0, "z", "in use by another AF_XDP socket: stop that program"},
 		{EPERM, 0, "z", "weftd needs CAP_NET_RAW"},
 		{ENODEV, 0, "z", "the device is gone or down"},
 		{EOPNOTSUPP, EPERM, "zcn", "weftd needs CAP_NET_ADMIN and CAP_BPF"},
 		{EOPNOTSUPP, EBUSY, "zcn", "has an XDP program already, of another kind or mode"},
+		{EOPNOTSUPP, 0, "zcn", "cannot direct queue 0 to its socket", .map = EPERM},
+		{EOPNOTSUPP, 0, "zcncg", "cannot keep the maps", .dup = EMFILE},
 	};
 	struct port_rig *r = *state;
 	struct port_config c = wx0(XDP_MODE_AUTO);
+	rig_open_ok(r, &c); // once, for what libraries keep
+	rig_close(r);
+	struct left before = what_is_left();
 	for (unsigned i = 0; i < N(rows); i++) {
 		struct error err = {0};
 		memset(&kernel, 0, sizeof(kernel));
 		kernel.zerocopy = rows[i].zerocopy;
 		kernel.native = rows[i].native;
+		kernel.map = rows[i].map;
+		kernel.dup = rows[i].dup;
 		assert_true(rig_open(r, &c, &err) < 0);
 		assert_string_equal(kernel.tried, rows[i].tried);
 		if (!strstr(err.text, rows[i].text))
 			fail_msg("row %u: %s", i, err.text);
-		// Nothing is left behind.
-		netns_run("! ip link show dev wx0 | grep -q 'prog/xdp'");
+		nothing_is_left(before);
 	}
 	memset(&kernel, 0, sizeof(kernel));
 	rig_open_ok(r, &c);
@@ -258,6 +327,82 @@ static void test_without_any_mode_the_last_error_is_told(void **state)
 	assert_non_null(strstr(err.text, "cannot attach the XDP program: No space left"));
 }
 
+// After a close the kernel takes a moment to free the queue.
+static void test_a_queue_that_is_being_freed_is_waited_for(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0(XDP_MODE_COPY);
+	kernel.busy = 3;
+	rig_open_ok(r, &c);
+	assert_int_equal(kernel.busy, 0);
+	rig_exchange(r, 100);
+}
+
+static void test_a_kernel_without_frames_of_several_buffers(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0(XDP_MODE_GENERIC);
+	struct error err = {0};
+	kernel.no_frags = true;
+	rig_open_ok(r, &c);
+	says(r, "multi_buffer", "false");
+	rig_exchange(r, 1514);
+	rig_close(r);
+	struct left before = what_is_left();
+	for (unsigned mode = XDP_MODE_COPY; mode <= XDP_MODE_GENERIC; mode++) {
+		c = wx0(mode);
+		c.mtu = 9000;
+		assert_int_equal(rig_open(r, &c, &err), -EINVAL);
+		assert_non_null(strstr(err.text, "use an MTU of at most 3818"));
+		nothing_is_left(before);
+	}
+}
+
+static void test_a_driver_without_frames_of_several_buffers(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0(XDP_MODE_COPY);
+	struct error err = {0};
+	kernel.no_driver_frags = true;
+	rig_open_ok(r, &c);
+	rig_exchange(r, 1514);
+	rig_close(r);
+	struct left before = what_is_left();
+	c.mtu = 9000;
+	assert_int_equal(rig_open(r, &c, &err), -EOPNOTSUPP);
+	assert_string_equal(err.key, "mtu");
+	assert_non_null(strstr(err.text, "the MTU may be at most 3818, not 9000"));
+	nothing_is_left(before);
+}
+
+// Three times, with and without frames of several buffers.
+static bool has_tried_again(void *ctx)
+{
+	netns_run("ip link set wx1 alias x && ip link set wx1 alias y"); // something to look at
+	return __atomic_load_n(&kernel.attached, __ATOMIC_RELAXED) >= *(unsigned *)ctx + 6;
+}
+
+// A driver that takes no program with its new MTU: that is told once, however often it is tried.
+static void test_what_fails_again_and_again_is_told_once(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0(XDP_MODE_COPY);
+	static const char text[] = "the driver takes no native XDP program";
+	rig_open_ok(r, &c);
+	unsigned told = r->n_link, attached = kernel.attached;
+	kernel.native = EOPNOTSUPP;
+	netns_run("ip link set wx0 mtu 1400");
+	rig_wait_link(r, PORT_LINK_DOWN);
+	assert_true(rig_why_has(r, text));
+	assert_true(netns_wait(has_tried_again, &attached));
+	assert_null(strstr(strstr(r->log, text) + 1, text));
+	assert_int_equal(r->n_link, told + 1);
+	kernel.native = 0;
+	rig_wait_log(r, "set up again");
+	rig_wait_link(r, PORT_LINK_UP);
+	rig_exchange(r, 100);
+}
+
 static void test_buffers_are_in_huge_pages_if_there_are_any(void **state)
 {
 	struct port_rig *r = *state;
@@ -274,7 +419,7 @@ static void test_buffers_are_in_huge_pages_if_there_are_any(void **state)
 }
 
 // The maps are kept beside the program. Where that failed once the port was never set up again.
-static void test_without_a_file_to_keep_the_maps_by_nothing_is_left(void **state)
+static void test_maps_that_could_not_be_kept_once_are_kept_later(void **state)
 {
 	struct port_rig *r = *state;
 	struct port_config c = wx0(XDP_MODE_AUTO);
@@ -282,7 +427,6 @@ static void test_without_a_file_to_keep_the_maps_by_nothing_is_left(void **state
 	kernel.dup = EMFILE;
 	assert_int_equal(rig_open(r, &c, &err), -EMFILE);
 	assert_non_null(strstr(err.text, "cannot keep the maps"));
-	netns_run("! ip link show dev wx0 | grep -q 'prog/xdp'");
 	kernel.dup = 0;
 	rig_open_ok(r, &c);
 	netns_run("ip link set wx0 mtu 1400"); // the program is loaded once more, with these maps
@@ -301,8 +445,12 @@ int main(void)
 		T(test_a_configured_mode_is_not_replaced),
 		T(test_what_is_the_same_in_every_mode_is_an_error_at_once),
 		T(test_without_any_mode_the_last_error_is_told),
+		T(test_a_queue_that_is_being_freed_is_waited_for),
+		T(test_a_kernel_without_frames_of_several_buffers),
+		T(test_a_driver_without_frames_of_several_buffers),
+		T(test_what_fails_again_and_again_is_told_once),
 		T(test_buffers_are_in_huge_pages_if_there_are_any),
-		T(test_without_a_file_to_keep_the_maps_by_nothing_is_left),
+		T(test_maps_that_could_not_be_kept_once_are_kept_later),
 	};
 	int status;
 	if (!netns_enter(&status))
