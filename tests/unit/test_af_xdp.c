@@ -116,6 +116,59 @@ static void test_queues_that_would_not_be_served_are_an_error(void **state)
 	assert_non_null(strstr(err.text, "ethtool -L wx0 combined 2"));
 }
 
+static void test_more_queues_than_sockets_are_an_error(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	struct error err;
+	static const char *const text[] = {
+		"it receives on 17 queues, this port serves at most 16: ethtool -L wx0 combined 16",
+		// One of the port's is for the copy of broadcasts.
+		"it receives on 17 queues, this port serves at most 15: ethtool -L wx0 combined 15",
+	};
+	netns_run("ip link del wx0");
+	netns_veth("wx0", 0xa0, "wx1", 0xb0, "numtxqueues 17 numrxqueues 17");
+	for (unsigned share = 0; share < 2; share++) {
+		c.share_host = share;
+		assert_int_equal(rig_open(r, &c, &err), -E2BIG);
+		assert_string_equal(err.key, "queues");
+		assert_non_null(strstr(err.text, text[share]));
+	}
+}
+
+static void test_what_no_port_can_be_is_refused(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	struct error err;
+	c.device[0] = 0;
+	assert_int_equal(rig_open(r, &c, &err), -EINVAL);
+	assert_string_equal(err.key, "device");
+	c = wx0();
+	c.queues = PORT_QUEUES_MAX + 1;
+	assert_int_equal(rig_open(r, &c, &err), -EINVAL);
+	assert_string_equal(err.key, "queues");
+	assert_non_null(strstr(err.text, "at most 16, not 17"));
+}
+
+static void test_nothing_but_the_mtu_is_set_in_place(void **state)
+{
+	struct port_rig *r = *state;
+	const struct port_config before = wx0();
+	struct error err;
+	struct port_config rows[] = {before, before, before, before, before};
+	snprintf(rows[0].device, sizeof(rows[0].device), "wx1");
+	rows[1].xdp_mode = XDP_MODE_GENERIC;
+	rows[2].share_host = true;
+	rows[3].queues = 4;
+	rows[4].busy_poll = 64;
+	rig_open_ok(r, &before);
+	for (unsigned i = 0; i < N(rows); i++)
+		assert_int_equal(r->port->ops->set(r->port, &rows[i], &err), -ENOTSUP);
+	assert_int_equal(r->port->ops->set(r->port, &before, &err), 0);
+	rig_exchange(r, 100);
+}
+
 static void test_each_queue_sends(void **state)
 {
 	struct port_rig *r = *state;
@@ -395,6 +448,9 @@ int main(void)
 		T(test_busy_polling_moves_frames),
 		T(test_an_unknown_device_is_named),
 		T(test_queues_that_would_not_be_served_are_an_error),
+		T(test_more_queues_than_sockets_are_an_error),
+		T(test_what_no_port_can_be_is_refused),
+		T(test_nothing_but_the_mtu_is_set_in_place),
 		T(test_each_queue_sends),
 		T(test_a_second_user_of_the_queue_is_told),
 		T(test_missing_rights_are_named),

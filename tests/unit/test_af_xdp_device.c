@@ -223,6 +223,33 @@ static void test_the_mtu_is_followed_up_to_jumbo(void **state)
 	rig_wait_log(r, "or that of the senders to 1500");
 }
 
+static unsigned lines(struct port_rig *r, const char *text)
+{
+	unsigned n = 0;
+	for (const char *at = r->log; (at = strstr(at, text)); at++)
+		n++;
+	return n;
+}
+
+// Ticks come each second, and what they tell of is not told by each.
+static void test_a_tick_repeats_nothing(void **state)
+{
+	struct port_rig *r = *state;
+	rig_open_ok(r, &wx0);
+	struct xdp_queue *q = ((struct af_xdp *)r->port)->queue[0];
+	q->rx.bad = 2;
+	q->tx.bad = 1;
+	for (unsigned i = 0; i < 3; i++) {
+		r->port->stats[0]->drop[DROP_too_long]++;
+		r->port->ops->tick(r->port);
+		assert_int_equal(lines(r, "3 ring entries named buffers"), 1);
+		assert_int_equal(lines(r, "do not fit its MTU of 1500"), 1);
+	}
+	q->rx.bad += 4;
+	r->port->ops->tick(r->port);
+	assert_int_equal(lines(r, "4 ring entries named buffers"), 1);
+}
+
 static void test_mtu_of_the_configuration_is_set(void **state)
 {
 	struct port_rig *r = *state;
@@ -364,6 +391,7 @@ int main(void)
 		T(test_queues_to_send_on_may_change_alone),
 		T(test_a_port_that_cannot_go_on_is_down_and_says_why),
 		T(test_the_mtu_is_followed_up_to_jumbo),
+		T(test_a_tick_repeats_nothing),
 		T(test_mtu_of_the_configuration_is_set),
 		T(test_a_device_that_comes_back_gets_the_configured_mtu),
 		T(test_a_program_that_was_removed_is_put_back),

@@ -23,6 +23,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -32,8 +33,18 @@
 static const struct port_config weft0 = {
 	.name = "host", .type = "tap", .device = "weft0", .queues = 1};
 
+// What the kernel says to the next frames that are written, unless 0.
+static int refusal;
+
+ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+	errno = refusal;
+	return refusal ? -1 : syscall(SYS_writev, fd, iov, n);
+}
+
 static int setup(void **state)
 {
+	refusal = 0;
 	*state = rig_new();
 	return 0;
 }
@@ -247,6 +258,90 @@ static void test_a_claim_the_kernel_refuses_is_counted(void **state)
 		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 190, .csum_offset = 100};
 	assert_int_equal(r->port->ops->tx(r->port, 0, &f, list, 1, &r->st), 1);
 	assert_int_equal(r->st.drop[DROP_no_offload], 1);
+}
+
+static void test_each_refusal_has_its_reason(void **state)
+{
+	struct port_rig *r = *state;
+	static const struct {
+		int error;
+		enum drop_reason reason;
+		bool later; // the frame stays with the switch
+	} rows[] = {
+		{EAGAIN, 0, true},
+		{ENOBUFS, 0, true},
+		{ENOMEM, 0, true},
+		{EINVAL, DROP_no_offload, false},
+		{EIO, DROP_port_down, false},
+		{EBADFD, DROP_port_down, false},
+	};
+	open_tap(r);
+	for (unsigned i = 0; i < N(rows); i++) {
+		struct port_stats before = r->st;
+		refusal = rows[i].error;
+		assert_int_equal(rig_tx(r, 0, 100, 1), !rows[i].later);
+		refusal = 0;
+		assert_int_equal(r->st.tx_frames, before.tx_frames);
+		assert_int_equal(r->st.tx_bytes, before.tx_bytes);
+		for (unsigned reason = 0; reason < N_DROP_REASONS; reason++)
+			assert_int_equal(r->st.drop[reason],
+				before.drop[reason] + (!rows[i].later && reason == rows[i].reason));
+	}
+	rig_exchange(r, 100);
+}
+
+static void test_a_tag_makes_no_frame_too_long(void **state)
+{
+	struct port_rig *r = *state;
+	static uint8_t bytes[1519];
+	static const uint8_t list[] = {0};
+	struct frame_seg segs[2];
+	struct frame f;
+	open_tap(r);
+	for (uint32_t len = 1518; len <= 1519; len++) {
+		rig_fill(bytes, len, 1);
+		rig_make(&f, segs, bytes, len);
+		f.flags = FRAME_TAGGED;
+		assert_int_equal(r->port->ops->tx(r->port, 0, &f, list, 1, &r->st), 1);
+	}
+	assert_int_equal(r->st.tx_frames, 1);
+	assert_int_equal(r->st.drop[DROP_too_long], 1);
+}
+
+// More pieces than are written at once, or a segment of a kind that this kernel's tap has not.
+static void test_what_cannot_be_passed_on_is_counted(void **state)
+{
+	struct port_rig *r = *state;
+	static uint8_t bytes[700];
+	static struct frame_seg segs[513];
+	static struct craft c;
+	static const uint8_t list[] = {0};
+	struct frame f;
+	open_tap(r);
+	rig_fill(bytes, sizeof(bytes), 1);
+	rig_make(&f, segs, bytes, FRAME_HEAD);
+	f.segs = segs;
+	for (unsigned n = 512; n <= 513; n++) {
+		for (unsigned i = 0; i < n; i++)
+			segs[i] = (struct frame_seg){bytes + FRAME_HEAD + i, 1};
+		f.n_segs = (uint16_t)n;
+		f.len = FRAME_HEAD + n;
+		assert_int_equal(r->port->ops->tx(r->port, 0, &f, list, 1, &r->st), 1);
+		assert_int_equal(r->st.tx_frames, 1);
+		assert_int_equal(r->st.drop[DROP_no_offload], n - 512);
+	}
+	craft_eth(&c, 2, 1);
+	craft_ipv4(&c, 2, 1, 0);
+	craft_udp(&c, 5000, 9);
+	craft_payload(&c, 2500, 1);
+	craft_finish(&c, true);
+	struct virtio_net_hdr claim = craft_claim(&c, VIRTIO_NET_HDR_GSO_UDP_L4, 1000);
+	craft_lend(&f, c.b, c.len, 700, segs, &claim);
+	assert_int_equal(offload_check(&f), 0);
+	__atomic_store_n(&r->port->offloads, PORT_OFFLOAD_CSUM, __ATOMIC_RELAXED);
+	assert_int_equal(r->port->ops->tx(r->port, 0, &f, list, 1, &r->st), 1);
+	assert_int_equal(r->st.tx_frames, 1);
+	assert_int_equal(r->st.drop[DROP_no_offload], 2);
 }
 
 static void test_an_interface_set_down_drops_and_is_told(void **state)
@@ -476,6 +571,9 @@ int main(void)
 		T(test_a_look_ends_whatever_is_dropped),
 		T(test_the_host_takes_partial_checksums_and_segments),
 		T(test_a_claim_the_kernel_refuses_is_counted),
+		T(test_each_refusal_has_its_reason),
+		T(test_a_tag_makes_no_frame_too_long),
+		T(test_what_cannot_be_passed_on_is_counted),
 		T(test_an_interface_set_down_drops_and_is_told),
 		T(test_a_deleted_interface_is_made_again),
 		T(test_an_interface_in_another_namespace_keeps_working),
