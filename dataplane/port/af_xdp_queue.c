@@ -174,6 +174,12 @@ static inline bool frame_lend(
 	return true;
 }
 
+// The address is not checked yet: it may be no pointer.
+static inline void chunk_fetch(const struct xdp_queue *q, uint64_t addr)
+{
+	__builtin_prefetch((const void *)((uintptr_t)q->xsk.umem + addr));
+}
+
 static void rx_wake(struct xdp_queue *q, struct port_stats *st)
 {
 	st->notified++;
@@ -196,7 +202,7 @@ uint32_t xdp_queue_rx(struct xdp_queue *q, struct burst *b, struct port_stats *s
 	if (!avail)
 		return 0;
 	for (uint32_t i = 0; i < avail && i < 4; i++)
-		__builtin_prefetch(q->xsk.umem + ring[(r->cons + i) & r->mask].addr);
+		chunk_fetch(q, ring[(r->cons + i) & r->mask].addr);
 
 	while (b->n < FRAME_BURST && q->rx.n_lent < XDP_QUEUE_LENT) {
 		uint32_t left = r->prod - r->cons;
@@ -204,7 +210,7 @@ uint32_t xdp_queue_rx(struct xdp_queue *q, struct burst *b, struct port_stats *s
 		if (!n_descs)
 			break;
 		if (left > 4)
-			__builtin_prefetch(q->xsk.umem + ring[(r->cons + 4) & r->mask].addr);
+			chunk_fetch(q, ring[(r->cons + 4) & r->mask].addr);
 		struct frame *f = &b->f[b->n];
 		if (frame_lend(q, f, r->cons, n_descs, st))
 			burst_add(b);
