@@ -5,6 +5,7 @@
 #include "dataplane/frame/frame.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/port/error.h"
+#include "dataplane/port/keeper.h"
 #include "dataplane/port/stats.h"
 
 #include <pthread.h>
@@ -66,6 +67,8 @@ struct port_upcalls {
 	void (*log)(void *ctx, struct port *port, int syslog_level, const char *text);
 	// The guest's addresses must be announced (it arrived by migration). mac is 6 bytes.
 	void (*announce)(void *ctx, struct port *port, const uint8_t *mac);
+	// Where what a port needs to go on outlives the daemon; outlives the port. NULL: nowhere.
+	const struct port_keeper *keeper;
 };
 
 // Lets a port describe itself without knowing JSON. Calls nest: open .. close makes an object,

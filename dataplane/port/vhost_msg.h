@@ -43,8 +43,12 @@ enum vhost_request {
 	VU_SET_INFLIGHT_FD = 32,
 	VU_SET_STATUS = 39,
 	VU_GET_STATUS = 40,
+	VU_ADOPT = 0x77656674, // none of the protocol's: see vhost_user_adopt.c
 };
 
+#define VU_VERSION     0x1u // flags of a message
+#define VU_REPLY       0x4u
+#define VU_NEED_REPLY  0x8u   // the VMM waits for a word that all went well
 #define VU_VRING_INDEX 0xffu  // of a u64 payload: which ring
 #define VU_VRING_NOFD  0x100u // of a u64 payload: no descriptor comes with it
 

@@ -238,6 +238,7 @@ static void vhost_user_close(struct port *port)
 	vhost_user_stop(vu, 0, RINGS_MAX);
 	vhost_user_drop_mem(vu);
 	vhost_user_drop_log(vu);
+	vhost_session_close(&vu->session);
 	pthread_mutex_unlock(&vu->lock);
 	pthread_mutex_destroy(&vu->lock);
 	port_fini(port);
@@ -248,7 +249,7 @@ static int vhost_user_open(const struct port_config *config, const struct port_u
 	struct port **out, struct error *err)
 {
 	struct vhost_user *vu = NULL;
-	int rc = check_config(config, err);
+	int adopter = -1, rc = check_config(config, err);
 
 	if (!rc && !config->client)
 		rc = check_bind(config->socket, err);
@@ -270,22 +271,25 @@ static int vhost_user_open(const struct port_config *config, const struct port_u
 	vu->vid = vu->connfd = -1;
 	snprintf(vu->why, sizeof(vu->why), "%s", vhost_user_waiting(vu));
 	vhost_user_list(vu);
+	if (!config->client)
+		adopter = vhost_user_adopt_find(vu);
 	rc = start_driver(vu, err);
 	if (rc) {
 		vhost_user_unlist(vu);
+		vhost_session_drop(&vu->session);
 		pthread_mutex_destroy(&vu->lock);
 		port_fini(&vu->port);
 		free(vu);
-		return rc;
-	}
-	if (!config->client)
-		rc = set_owner(&vu->port.config, err);
-	if (rc) {
+	} else if (!config->client && (rc = set_owner(&vu->port.config, err))) {
 		vhost_user_close(&vu->port);
-		return rc;
+	} else {
+		vhost_user_adopt(vu, adopter);
+		*out = &vu->port;
+		return 0;
 	}
-	*out = &vu->port;
-	return 0;
+	if (adopter >= 0)
+		close(adopter);
+	return rc;
 }
 
 static int vhost_user_set(struct port *port, const struct port_config *config, struct error *err)
@@ -335,6 +339,7 @@ static void vhost_user_describe(struct port *port, const struct describer *to)
 	to->str(to->ctx, "mode", port->config.client ? "client" : "server");
 	to->flag(to->ctx, "connected", vu->vid >= 0);
 	to->flag(to->ctx, "running", vu->running);
+	to->flag(to->ctx, "kept", vhost_session_is_kept(&vu->session));
 	to->str(to->ctx, "why", vu->why);
 	to->num(to->ctx, "connections", vu->connections);
 	to->num(to->ctx, "refused", vu->refused);
@@ -455,6 +460,8 @@ static void vhost_user_tick(struct port *port)
 	}
 	if (sends_no_memory(vu))
 		vhost_user_say(vu, LOG_ERR, vu->why);
+	vhost_session_tick(&vu->session);
+	vhost_user_adopt_tick(vu);
 	was = is = vu->suspect;
 	if (vu->running)
 		is = was ? !looks_shared(vu) : looks_private(vu);

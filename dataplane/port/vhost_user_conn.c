@@ -87,7 +87,8 @@ static const char *path_of(const struct sockaddr_un *a, socklen_t len)
 	return len > offsetof(struct sockaddr_un, sun_path) && a->sun_path[0] ? a->sun_path : "";
 }
 
-// The socket of the newest connection on `path`. rte_vhost does not tell; the kernel knows.
+// The socket of the newest connection on `path`. rte_vhost does not tell; the kernel knows. rte_vhost's
+// would stay open in another program; ours, such as the duplicates that a session has, would not.
 static int find_connfd(const char *path, int old)
 {
 	int best = -1;
@@ -97,7 +98,7 @@ static int find_connfd(const char *path, int old)
 		socklen_t len = sizeof(a) - 1, ilen = sizeof(int);
 		int listening = 0;
 
-		if (fd == old)
+		if (fd == old || fcntl(fd, F_GETFD) == FD_CLOEXEC)
 			continue;
 		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &ilen)) {
 			if (errno == EBADF && fd > 1024 && best >= 0)
@@ -156,7 +157,7 @@ int vhost_user_start_driver(const char *path)
 	return rc;
 }
 
-static void bound_waits(int fd)
+void vhost_user_bound_waits(int fd)
 {
 	struct timeval tv = {.tv_usec = PEER_TIMEOUT_MS * 1000};
 
@@ -164,7 +165,7 @@ static void bound_waits(int fd)
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 }
 
-static bool hung_up(int fd)
+bool vhost_user_has_hung_up(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
 
@@ -208,6 +209,7 @@ void vhost_user_link_up(struct vhost_user *vu)
 static void detach(struct vhost_user *vu)
 {
 	vhost_user_stop(vu, 0, RINGS_MAX);
+	vhost_user_drop_session(vu);
 	set_vid(vu->vid, NULL);
 	vu->vid = vu->connfd = -1;
 	vhost_user_drop_mem(vu);
@@ -221,6 +223,14 @@ static void detach(struct vhost_user *vu)
 	vhost_user_drop_log(vu);
 }
 
+// Whether the port has a VMM that is still there.
+static bool is_taken(const struct vhost_user *vu)
+{
+	if (vu->adopting)
+		return !vhost_user_has_hung_up(vhost_session_connection(&vu->session));
+	return vu->vid >= 0 && !vhost_user_has_hung_up(vu->connfd);
+}
+
 static int new_connection(int vid)
 {
 	static const struct rte_vhost_user_extern_ops extern_ops = {
@@ -229,6 +239,7 @@ static int new_connection(int vid)
 	};
 	struct vhost_user *vu;
 	char path[108] = "";
+	bool ours;
 	int fd;
 
 	if (rte_vhost_get_ifname(vid, path, sizeof(path)))
@@ -241,23 +252,26 @@ static int new_connection(int vid)
 		return -1;
 
 	pthread_mutex_lock(&vu->lock);
-	if (vu->vid >= 0 && !hung_up(vu->connfd)) {
+	fd = find_connfd(path, vu->connfd);
+	ours = vhost_user_is_adopter(vu, fd);
+	if (!ours && is_taken(vu)) {
 		vu->refused++;
 		pthread_mutex_unlock(&vu->lock);
 		vhost_user_say(vu, LOG_WARNING,
 			"refused a second connection: a guest is connected already");
 		return -1;
 	}
-	fd = find_connfd(path, vu->connfd);
-	if (vu->vid >= 0)
+	if (!ours && (vu->vid >= 0 || vu->adopting))
 		detach(vu);
 	vu->vid = vid;
 	vu->connfd = fd;
 	vu->connections++;
 	vu->driver = false;
 	vu->memless_ticks = 0;
-	bound_waits(fd);
+	vhost_user_bound_waits(fd);
 	set_vid(vid, vu);
+	if (!ours && !vu->port.config.client)
+		vhost_session_start(&vu->session, vu->port.up.keeper, path, fd);
 	snprintf(vu->why, sizeof(vu->why),
 		"a VMM is connected; the guest's driver has not started yet");
 	pthread_mutex_unlock(&vu->lock);

@@ -19,6 +19,7 @@
 #include "dataplane/port/port.h"
 #include "dataplane/port/vhost_features.h"
 #include "dataplane/port/vhost_ring.h"
+#include "dataplane/port/vhost_session.h"
 
 #include <pthread.h>
 #include <rte_vhost.h>
@@ -56,6 +57,13 @@ struct vhost_user {
 	struct ring ring[RINGS_MAX];
 	uint64_t connections, refused;
 	char why[256]; // why the link is as it is
+	// mode: server: what outlives the daemon. While it is being adopted, the connection that
+	// rte_vhost has is our own, which says again what the VMM had said.
+	struct vhost_session session;
+	bool adopting;
+	uint32_t adopt_ticks;   // how long that is so
+	uint32_t adopt_request; // what was said again last
+	char adopter[16];       // the address of our own end of that connection
 };
 
 // Logs for the port. Any of the three threads, lock held or not.
@@ -96,6 +104,30 @@ void vhost_user_unlist(struct vhost_user *vu);
 void vhost_user_with_list(void (*fn)(struct vhost_user *ports));
 // What a port without a connection waits for.
 const char *vhost_user_waiting(const struct vhost_user *vu);
+
+// Whether a VMM is there, as far as the kernel knows.
+bool vhost_user_has_hung_up(int fd);
+// A peer that stops inside a message holds nobody up for long.
+void vhost_user_bound_waits(int fd);
+
+// --- vhost_user_adopt.c: a VMM that was connected to the last daemon ---
+
+// Takes over the session that an earlier daemon left for the port's socket, if there is a good one. From
+// here on no other VMM can have the port. Control, lock not held, before rte_vhost listens. Returns what
+// vhost_user_adopt needs; -1: there is none.
+int vhost_user_adopt_find(struct vhost_user *vu);
+// Says again what the VMM had said. Control, lock not held, once rte_vhost listens; closes fd. -1 is fine.
+void vhost_user_adopt(struct vhost_user *vu, int fd);
+// Whether the socket that rte_vhost has accepted is our own connection to it. Lock held.
+bool vhost_user_is_adopter(const struct vhost_user *vu, int fd);
+// Where a ring goes on that is said again. Event thread, lock held, memory known.
+void vhost_user_adopt_base(struct vhost_user *vu, struct vhost_user_msg *msg);
+// All was said again: the VMM's connection takes the place of ours. Event thread, lock held.
+enum rte_vhost_msg_result vhost_user_adopted(struct vhost_user *vu);
+// Lets go of the session, and says so if it was being adopted. Lock held.
+void vhost_user_drop_session(struct vhost_user *vu);
+// An adoption that never ends is ended. Control, lock held.
+void vhost_user_adopt_tick(struct vhost_user *vu);
 
 // --- vhost_user_settle.c: the daemon's start ---
 

@@ -159,6 +159,8 @@ static enum rte_vhost_msg_result ring_message(struct vhost_user *vu, struct mess
 		return refuse(vu, m, "more queues than the port has: raise queues: of the port");
 	if (request != VU_SET_VRING_ENABLE && request != VU_SET_VRING_ERR)
 		vhost_user_stop(vu, i, i + 1);
+	if (request == VU_SET_VRING_BASE && vu->adopting)
+		vhost_user_adopt_base(vu, m->msg);
 	if (request == VU_SET_VRING_ENABLE)
 		vu->ring[i].enabled = m->msg->state.num;
 	if (request == VU_SET_VRING_KICK && starts_enabled(vu))
@@ -240,6 +242,17 @@ enum rte_vhost_msg_result vhost_user_before(int vid, void *data)
 		close_fds(&m);
 		return RTE_VHOST_MSG_RESULT_ERR;
 	}
+	pthread_mutex_lock(&vu->lock);
+	if (m.msg->request == VU_ADOPT && vu->adopting) {
+		rc = vhost_user_adopted(vu);
+		pthread_mutex_unlock(&vu->lock);
+		return rc;
+	}
+	if (vu->adopting)
+		vu->adopt_request = m.msg->request; // what is said again is known already
+	else
+		vhost_session_begin(&vu->session);
+	pthread_mutex_unlock(&vu->lock);
 	if (m.msg->request == VU_SEND_RARP && m.msg->size == 8 && !*m.n_fds) {
 		memcpy(mac, m.msg->mac, sizeof(mac));
 		if (vu->port.up.announce)
@@ -252,15 +265,27 @@ enum rte_vhost_msg_result vhost_user_before(int vid, void *data)
 	rc = handle_before(vu, &m);
 	if (rc == RTE_VHOST_MSG_RESULT_REPLY)
 		vu->stopped = false;
+	if (rc == RTE_VHOST_MSG_RESULT_NOT_HANDLED && !vu->adopting)
+		vhost_session_hold(&vu->session, m.msg->request, m.fds, (unsigned)*m.n_fds);
 	pthread_mutex_unlock(&vu->lock);
 	return rc;
+}
+
+// rte_vhost has acted on it, and the message says what the VMM meant: features that are our own are
+// among the others again.
+static void end_session_message(struct vhost_user *vu, struct vhost_user_msg *msg)
+{
+	if (msg->request == VU_SET_FEATURES)
+		msg->u64 |= vu->own_features;
+	if (vhost_session_end(&vu->session, msg, vu->connfd))
+		msg->flags &= ~VU_NEED_REPLY; // rte_vhost need not answer
 }
 
 // Only after success. After a failure rings that were stopped stay so until a message succeeds.
 enum rte_vhost_msg_result vhost_user_after(int vid, void *data)
 {
 	struct vhost_user *vu = vhost_user_find(vid);
-	const struct vhost_user_msg *msg = data;
+	struct vhost_user_msg *msg = data;
 
 	if (!vu)
 		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
@@ -269,6 +294,7 @@ enum rte_vhost_msg_result vhost_user_after(int vid, void *data)
 		vu->have_mem = vhost_user_load_mem(vu);
 	vu->stopped = false;
 	vhost_user_start(vu);
+	end_session_message(vu, msg);
 	pthread_mutex_unlock(&vu->lock);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }

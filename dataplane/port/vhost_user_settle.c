@@ -5,7 +5,8 @@
 // A guest has frames waiting in its ring. Taken at once they would be lost, as long as the guest
 // that they are for has not been met again. So for a moment after the first port was opened the
 // rings from guests stay as they are; frames wait there and nothing is lost. The moment ends when
-// every port has its guest, or when none has come for a while: some are always turned off.
+// every port has its guest, or when none has come for a while: some are always turned off. Those that the
+// last daemon left connected come all.
 #include "dataplane/port/vhost_user_int.h"
 
 #include <rte_alarm.h>
@@ -14,6 +15,7 @@
 #define OPENED_NS  UINT64_C(10000000) // no other port was opened: those are all
 #define QUIET_NS   UINT64_C(50000000) // no other guest came: nobody else will
 #define LONGEST_NS UINT64_C(150000000)
+#define KEPT_NS    UINT64_C(1000000000) // guests whose connection was kept are sure to be there
 #define LOOK_US    5000
 #define NS_PER_SEC UINT64_C(1000000000)
 
@@ -36,12 +38,30 @@ bool vhost_user_settling(void)
 	return __atomic_load_n(&state, __ATOMIC_ACQUIRE) == SETTLING;
 }
 
+// Whether a session waits for its port, which is still to be opened.
+static bool is_left(const struct port_keeper *keeper)
+{
+	return keeper && keeper->next_state(keeper->ctx, 0);
+}
+
+static bool is_adopting(struct vhost_user *vu)
+{
+	pthread_mutex_lock(&vu->lock);
+	const bool adopting = vu->adopting;
+	pthread_mutex_unlock(&vu->lock);
+	return adopting;
+}
+
 static bool is_over(struct vhost_user *ports)
 {
 	const uint64_t now = now_ns(), came = __atomic_load_n(&came_ns, __ATOMIC_RELAXED);
 	const uint64_t newest = came > opened_ns ? came : opened_ns;
-	bool all = now >= opened_ns + OPENED_NS;
+	bool all = now >= opened_ns + OPENED_NS, kept = false;
 
+	for (struct vhost_user *vu = ports; vu && !kept; vu = vu->next)
+		kept = is_left(vu->port.up.keeper) || is_adopting(vu);
+	if (kept && now < first_ns + KEPT_NS)
+		return false;
 	for (struct vhost_user *vu = ports; vu && all; vu = vu->next) {
 		pthread_mutex_lock(&vu->lock);
 		all = vu->running;

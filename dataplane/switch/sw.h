@@ -51,7 +51,8 @@ struct sw {
 	uint64_t cycles_from, ns_from; // when the counter's rate was first measured
 	struct sw_port *ports;         // list in the order of creation
 	struct sw_port *by_id[PORT_MAX];
-	bool resync; // events were lost: steering has to be gone over
+	const struct port_keeper *keeper; // of the ports; may be NULL
+	bool resync;                      // events were lost: steering has to be gone over
 };
 
 // --- switch.c ---

@@ -89,6 +89,8 @@ struct switch_event {
 
 // Starts the workers. `config` is copied.
 int switch_new(const struct switch_config *config, struct sw **out, struct error *err);
+// Gives the ports that are added from here on a place for what outlives the daemon. It outlives the switch.
+void switch_keep(struct sw *sw, const struct port_keeper *keeper);
 // From here on nothing is taken from any port. What a guest has in its ring waits there for the next
 // daemon; taken while ports are closed one by one it would be lost.
 void switch_end(struct sw *sw);

@@ -103,6 +103,11 @@ fail:
 	return rc;
 }
 
+void switch_keep(struct sw *sw, const struct port_keeper *keeper)
+{
+	sw->keeper = keeper;
+}
+
 void switch_end(struct sw *sw)
 {
 	sw->ending = true;

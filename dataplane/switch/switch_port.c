@@ -133,8 +133,11 @@ static int make_policy(const struct sw *sw, const struct policy_config *config, 
 // Makes the port and lets workers poll it.
 static int port_start(struct sw *sw, struct sw_port *p, struct error *err)
 {
-	const struct port_upcalls up = {
-		.ctx = p, .link = on_link, .log = on_log, .announce = on_announce};
+	const struct port_upcalls up = {.ctx = p,
+		.link = on_link,
+		.log = on_log,
+		.announce = on_announce,
+		.keeper = sw->keeper};
 	int rc = make_policy(sw, &p->config.policy, &p->policy);
 
 	if (rc < 0)
