@@ -10,6 +10,7 @@
 
 struct event;
 struct event_base;
+struct fd_store;
 struct health;
 struct metrics;
 struct server;
@@ -25,6 +26,7 @@ struct daemon {
 	struct metrics *metrics;
 	struct health *health;
 	struct wakeup *wakeup;   // NULL: nothing is asked of the kernel
+	struct fd_store *store;  // NULL: nothing outlives the daemon
 	const char *config_path; // absolute
 	bool socket_is_fixed;    // by the command line, whatever the file says
 	json_t *saved;           // what the file said when it was read or written last

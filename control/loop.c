@@ -3,6 +3,7 @@
 #include "control/loop.h"
 
 #include "control/events.h"
+#include "control/fd_store.h"
 #include "control/health.h"
 #include "control/log.h"
 #include "control/metrics.h"
@@ -33,6 +34,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	health_tick(d->health, now_ns());
 	if (d->wakeup)
 		wakeup_tick(d->wakeup);
+	fd_store_tick(d->store);
 	events_drain(&d->events);
 }
 

@@ -3,6 +3,7 @@
 #include "control/config.h"
 #include "control/daemon.h"
 #include "control/eal.h"
+#include "control/fd_store.h"
 #include "control/host_check.h"
 #include "control/log.h"
 #include "control/loop.h"
@@ -134,10 +135,12 @@ static int serve(struct daemon *d, const struct config *config)
 		server_free(d->server);
 		return complain(*err.text ? err.text : strerror(-rc));
 	}
+	switch_keep(d->sw, fd_store_keeper(d->store));
 	rc = loop_start(d, config, &err);
 	if (rc == 0)
 		rc = server_start(d->server, d);
 	if (rc == 0) {
+		fd_store_sweep(d->store);
 		log_msg(LOG_INFO, "", "weftd %s serves %s, %u ports, %u workers", WEFT_VERSION,
 			server_path(d->server), running_n_ports(d->running),
 			switch_n_workers(d->sw));
@@ -146,6 +149,7 @@ static int serve(struct daemon *d, const struct config *config)
 	// Clients first: their captures end in the switch.
 	server_free(d->server);
 	d->server = NULL;
+	fd_store_end(d->store);
 	loop_stop(d);
 	switch_free(d->sw);
 	return rc < 0 ? complain(*err.text ? err.text : strerror(-rc)) : 0;
@@ -160,6 +164,7 @@ static int run(const struct config *config, const char *path, const char *socket
 	// The socket first: a second daemon must not touch a single port of the first.
 	if (server_new(socket ? socket : config->api_socket, &d.server, &err) < 0)
 		return complain(err.text);
+	d.store = fd_store_new();
 	// Its file is root's.
 	d.wakeup = wakeup_new(WAKEUP_FILE, config->wakeup_us);
 	if (!d.wakeup)
@@ -170,6 +175,7 @@ static int run(const struct config *config, const char *path, const char *socket
 		complain(err.text);
 		server_free(d.server);
 		wakeup_free(d.wakeup);
+		fd_store_free(d.store);
 		return 1;
 	}
 	d.base = event_base_new();
@@ -182,6 +188,7 @@ static int run(const struct config *config, const char *path, const char *socket
 	}
 	eal_stop();
 	wakeup_free(d.wakeup);
+	fd_store_free(d.store);
 	return status;
 }
 
