@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #define FIRST_FD 3 // of those that are passed
+// Ours from here on, if that many may be open.
+#define COPY_FD 16384
 // The names of all must fit into one variable of the environment, of 128 KiB at most.
 #define FDS_MAX 8192u
 
@@ -43,6 +45,14 @@ struct fd_store {
 	struct sockaddr_un manager;
 	socklen_t manager_len;
 };
+
+// Out of the way: low numbers are looked through when a VMM connects (dataplane/port/vhost_user_conn.c).
+static int duplicate(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, COPY_FD);
+
+	return copy < 0 ? fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FD) : copy;
+}
 
 // --- The manager's side ---
 
@@ -166,7 +176,7 @@ static uint64_t keep(void *ctx, int fd, bool is_state)
 	if (e) {
 		e->uses++;
 		id = e->id;
-	} else if ((copy = fcntl(fd, F_DUPFD_CLOEXEC, 0)) >= 0) {
+	} else if ((copy = duplicate(fd)) >= 0) {
 		e = add(s, s->last_id + 1, copy, st.st_ino);
 		if (e) {
 			id = ++s->last_id;
@@ -291,16 +301,17 @@ static void take(struct fd_store *s, int fd, const char *name)
 	struct stat st;
 	char *end = NULL;
 	uint64_t id = 0;
+	int copy = -1;
 
 	if (is_state || strncmp(name, "fd.", 3) == 0)
 		id = strtoull(strchr(name, '.') + 1, &end, 10);
-	if (id && end && !*end && !fstat(fd, &st) && !find(s, id))
-		e = add(s, id, fd, st.st_ino);
-	if (!e) {
-		close(fd);
+	if (id && end && !*end && !fstat(fd, &st) && !find(s, id) && (copy = duplicate(fd)) >= 0)
+		e = add(s, id, copy, st.st_ino);
+	close(fd);
+	if (!e && copy >= 0)
+		close(copy);
+	if (!e)
 		return;
-	}
-	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	e->is_state = is_state;
 	e->is_saved = e->is_passed = true;
 	if (id > s->last_id)

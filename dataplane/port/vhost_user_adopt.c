@@ -173,9 +173,10 @@ bool vhost_user_is_adopter(const struct vhost_user *vu, int fd)
 	struct sockaddr_un a = {0};
 	socklen_t len = sizeof(a) - 1;
 
-	return vu->adopting && fd >= 0 && !getpeername(fd, (struct sockaddr *)&a, &len) &&
-	       a.sun_family == AF_UNIX && !a.sun_path[0] &&
-	       !strncmp(a.sun_path + 1, vu->adopter, sizeof(vu->adopter));
+	// Ours comes first, as nobody else can have its address before it has been closed.
+	return vu->adopting && vu->vid < 0 && fd >= 0 &&
+	       !getpeername(fd, (struct sockaddr *)&a, &len) && a.sun_family == AF_UNIX &&
+	       !a.sun_path[0] && !strncmp(a.sun_path + 1, vu->adopter, sizeof(vu->adopter));
 }
 
 // Behind what the last daemon published. What it had taken and not given back, a burst at most, is taken
