@@ -76,23 +76,31 @@ static void *echo_thread(void *arg)
 	return NULL;
 }
 
-struct echo *echo_start(struct port_config *c)
+struct echo *echo_start_kept(struct port_config *c, const struct port_keeper *keeper)
 {
 	struct echo *e = calloc(1, sizeof(*e));
-	struct port_upcalls up = {e, on_link, on_log, on_announce};
+	struct port_upcalls up = {e, on_link, on_log, on_announce, keeper};
 	struct error err = {0};
 
 	assert_non_null(e);
-	strcpy(e->dir, "/tmp/weft-test-XXXXXX");
-	assert_non_null(mkdtemp(e->dir));
-	snprintf(e->path, sizeof(e->path), "%s/s", e->dir);
+	if (!*c->socket) {
+		strcpy(e->dir, "/tmp/weft-test-XXXXXX");
+		assert_non_null(mkdtemp(e->dir));
+		snprintf(c->socket, sizeof(c->socket), "%s/s", e->dir);
+	}
+	strcpy(e->path, c->socket);
 	strcpy(c->name, "vm");
 	strcpy(c->type, "vhost-user");
-	strcpy(c->socket, e->path);
 	if (vhost_user_ops.open(c, &up, &e->port, &err))
 		fail_msg("%s", err.text);
 	assert_int_equal(pthread_create(&e->thread, NULL, echo_thread, e), 0);
 	return e;
+}
+
+struct echo *echo_start(struct port_config *c)
+{
+	*c->socket = '\0';
+	return echo_start_kept(c, NULL);
 }
 
 void echo_stop(struct echo *e)
@@ -101,7 +109,8 @@ void echo_stop(struct echo *e)
 	pthread_join(e->thread, NULL);
 	vhost_user_ops.close(e->port);
 	assert_int_not_equal(access(e->path, F_OK), 0);
-	rmdir(e->dir);
+	if (*e->dir)
+		rmdir(e->dir);
 	free(e);
 }
 

@@ -27,6 +27,8 @@ struct echo {
 // Opens the port (its socket in a directory of its own) and starts the worker. Fails the test if it
 // cannot.
 struct echo *echo_start(struct port_config *c);
+// The same with a keeper, NULL: none; at the path of `c` if it has one.
+struct echo *echo_start_kept(struct port_config *c, const struct port_keeper *keeper);
 // Stops all, checks that the socket is gone, frees.
 void echo_stop(struct echo *e);
 // Waits until a counter of the above has reached `want`.
