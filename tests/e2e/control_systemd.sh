@@ -103,8 +103,8 @@ inside ip link set u1 up
 cat >"$T/root/etc/weft/weft.yaml" <<'YAML'
 metrics: {listen: 127.0.0.1:9469}
 ports:
-  - {name: vm1, type: vhost-user, socket: /run/weft/vm1.sock}
-  - {name: vm2, type: vhost-user, socket: /run/weft/vm2.sock}
+  - {name: vm1, type: vhost-user, socket: /run/weft/vm1.sock, vlan: {access: 10}}
+  - {name: vm2, type: vhost-user, socket: /run/weft/vm2.sock, vlan: {access: 10}}
   - {name: uplink, type: af-xdp, device: u0}
   - {name: host, type: tap, device: weft0}
 YAML
@@ -153,6 +153,32 @@ wait_until 40 is NRestarts 1
 is_new() { is ActiveState active && ! is MainPID "$1" && inside weftctl version >/dev/null; }
 wait_until 20 is_new "$pid"
 inside journalctl --no-pager -o cat -u weftd.service | finds 'Watchdog timeout' || fail "that was not the watchdog"
+
+info "guests: a crash and a restart close no connection, a stop does"
+spawn "$T/guests" "$WEFT_BUILD/tests/lib/two_guests" client "/proc/$FIRST/root/run/weft/vm1.sock" "/proc/$FIRST/root/run/weft/vm2.sock" 2000
+guests=$PID
+wait_until 20 grep -q ready "$T/guests"
+kept() { inside weftctl -j port show "$1" | jq -e '.[0] | .state == "up" and .details.kept' >/dev/null; }
+both_kept() { kept vm1 && kept vm2; }
+wait_until 10 both_kept
+stored() { test "$(property NFileDescriptorStore)" "$@"; }
+stored -ge 14 || fail "systemd keeps $(property NFileDescriptorStore) descriptors"
+pid=$(property MainPID)
+inside kill -KILL "$pid"
+wait_until 20 is_new "$pid"
+wait_until 10 both_kept
+pid=$(property MainPID)
+inside systemctl restart weftd.service
+is_new "$pid" || fail "no restart"
+wait_until 10 both_kept
+inside systemctl stop weftd.service
+stored -eq 0 || fail "systemd keeps $(property NFileDescriptorStore) descriptors of a service that was stopped"
+inside systemctl start weftd.service
+wait_until 20 both_kept
+stop_pid "$guests"
+tail -n 1 "$T/guests" | jq -e 'all(.[]; .connections == 2 and .doubled + .late <= 64)' >/dev/null ||
+	fail "one connection until the stop, one after it were expected: $(tail -n 1 "$T/guests")"
+wait_until 10 stored -eq 0
 
 info "a crash: it is started again, and takes its ports over"
 pid=$(property MainPID)
