@@ -183,8 +183,7 @@ void loop_run(struct daemon *d)
 
 void loop_stop(struct daemon *d)
 {
-	struct event *events[] = {d->tick, d->watchdog, d->switch_events, d->signals[0],
-		d->signals[1], d->signals[2]};
+	struct event *events[] = {d->tick, d->watchdog, d->switch_events};
 
 	for (unsigned i = 0; i < sizeof(events) / sizeof(events[0]); i++)
 		if (events[i])
@@ -199,4 +198,11 @@ void loop_stop(struct daemon *d)
 	d->metrics = NULL;
 	d->health = NULL;
 	d->saved = NULL;
+	// Last: whoever asks a second time to end must not stop the cleaning up.
+	for (unsigned i = 0; i < sizeof(d->signals) / sizeof(d->signals[0]); i++)
+		if (d->signals[i])
+			event_free(d->signals[i]);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
 }

@@ -117,8 +117,10 @@ mkdir "$T/later"
 DEADLINE=15 eventually '.[3].state == "down" and (.[3].pending | not)' port show
 [[ -S $T/later/late.sock ]] || fail "no socket"
 
-info "SIGTERM: a clean end"
+info "SIGTERM: a clean end, however often it comes"
 pid=$WEFTD_PID
+# More and more of them until the end.
+spawn "$T/impatient" bash -c "while kill -TERM $pid; do sleep 0.001; done"
 weft_stop
 if ldd "$WEFTD" | finds libsystemd; then
 	wait_until 20 grep -q STOPPING=1 "$T/notified"
