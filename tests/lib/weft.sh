@@ -69,7 +69,8 @@ weft_kill() {
 	WEFTD_PID=
 }
 
-show_log() { sed 's/^/    weftd: /' "$T"/weftd.log >&2 || true; }
+# The end of it: what went wrong before is not to be pushed out of sight.
+show_log() { tail -n 25 "$T"/weftd.log | sed 's/^/    weftd: /' >&2 || true; }
 
 # weft_finish STATUS: at a test's end weftd must still be there and stop cleanly.
 weft_finish() {
