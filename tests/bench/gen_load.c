@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define CATCH_UP       0.001 // seconds of its schedule that a paced sender makes up for at most
 #define WINDOW_LOST_S  0.01
 #define SLICE_S        0.001
 #define BUSY_TICKS_MAX 100000u // of one pass: more is not its own work
@@ -28,13 +29,12 @@ static void pace_start(struct gen *g, struct pace *p)
 	p->start = clock_ticks();
 }
 
-// Hands out what is due since the start. A sender that was held up (the host takes a core away now and
-// then) makes up for half a ring at most: more would be a burst at full speed, which is not the rate
-// that was asked for. What it did not send shows in the rate.
+// Hands out what is due since the start. A sender that was held up makes up for a millisecond at
+// most: what it could not send beyond that shows in the rate.
 static void pace_give(struct gen *g, struct pace *p)
 {
 	double due = p->per_tick * (double)(clock_ticks() - p->start);
-	double most = g->opt.ring / 2;
+	double most = CATCH_UP * g->ticks_hz * p->per_tick + 64;
 
 	for (unsigned i = 0; i < g->n; i++) {
 		struct gen_guest *w = &g->guest[i];
