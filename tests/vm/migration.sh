@@ -81,7 +81,12 @@ info "$(jq -r '"migrated \(.ram.transferred / 1e6 | floor) MB in \(."total-time"
 vm_stop old
 
 eventually '.[0].state == "up"' port show vm
-wait_until 20 ping_ok h 10.0.0.1 56 3
+until_true 20 ping_ok h 10.0.0.1 56 3 || {
+	ctl port show vm
+	ctl stats show
+	vm_exec new 'cat /proc/uptime /proc/interrupts; ip -s link show eth0' 10 || info "the guest does not answer"
+	fail "no ping once the guest has moved"
+}
 wait_until 20 so_many $(($(grep -c icmp_seq "$T/ping") + 50))
 kill -INT "$PING"
 wait "$PING" || true
