@@ -23,6 +23,7 @@ void api_stats_add(json_t *to, const struct port_stats *st)
 		{"suppressed", st->suppressed},
 		{"kicks", st->kicks},
 		{"copied", st->copied},
+		{"waited_ns", st->waited_ns},
 		{"cpu_ns", st->cpu_ns},
 	};
 	uint64_t dropped = 0;
@@ -94,6 +95,9 @@ static const struct api_param show_fields[] = {{"port", API_PORT, true, "name of
 	{"suppressed", API_NUMBER, true, "notifications that were not needed"},
 	{"kicks", API_NUMBER, true, "wake-ups by the guest or device"},
 	{"copied", API_NUMBER, true, "bytes copied into the receiver"},
+	{"waited_ns", API_NUMBER, true,
+		"time in which frames from the port waited for room at their destination, "
+		"nanoseconds; see patience-us"},
 	{"cpu_ns", API_NUMBER, true,
 		"CPU time of workers on frames from the port, nanoseconds; measured in one pass of "
 		"64, "

@@ -224,6 +224,8 @@ static int convert(const struct conf *c, struct config *out, struct error *err)
 		rc = convert_fixed(c->fdb, out, err);
 	out->sw.idle_poll = c->idle == IDLE_POLL;
 	out->sw.idle_us = c->idle_us;
+	out->sw.patience_us =
+		json_object_get(out->json, "patience-us") ? c->patience_us : PATIENCE_DEFAULT_US;
 	out->wakeup_us =
 		json_object_get(out->json, "wakeup-us") ? (int32_t)c->wakeup_us : WAKEUP_ANY;
 	out->sw.age_s = c->fdb ? c->fdb->age : 0;

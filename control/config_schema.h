@@ -83,6 +83,7 @@ struct conf {
 	uint32_t n_workers;
 	enum conf_idle idle;
 	uint32_t idle_us;
+	uint32_t patience_us;
 	uint32_t wakeup_us; // 0 is a value: whether it was given is for the tree to tell
 	struct conf_fdb *fdb;
 	struct conf_api *api;

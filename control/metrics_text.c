@@ -57,6 +57,17 @@ static void counter(
 			*(const unsigned long long *)((const char *)&s->rows[i].stats + offset));
 }
 
+// A counter that is kept in nanoseconds.
+static void seconds(struct snapshot *s, const char *name, size_t offset, const char *help)
+{
+	family(s->to, name, "counter", "seconds", help);
+	for (unsigned i = 0; i < s->n; i++) {
+		const char *stats = (const char *)&s->rows[i].stats;
+		evbuffer_add_printf(s->to, "%s_total{port=\"%s\"} %.9f\n", name, s->rows[i].name,
+			(double)*(const uint64_t *)(stats + offset) * 1e-9);
+	}
+}
+
 static void write_ports(struct snapshot *s)
 {
 	static const struct {
@@ -96,11 +107,10 @@ static void write_ports(struct snapshot *s)
 	for (unsigned c = 0; c < sizeof(counters) / sizeof(counters[0]); c++)
 		counter(s, counters[c].name, counters[c].unit, counters[c].help,
 			counters[c].offset);
-	family(s->to, "weft_port_cpu_seconds", "counter", "seconds",
+	seconds(s, "weft_port_cpu_seconds", offsetof(struct port_stats, cpu_ns),
 		"CPU time of workers on frames from the port, measured in one pass of 64.");
-	for (unsigned i = 0; i < s->n; i++)
-		evbuffer_add_printf(s->to, "weft_port_cpu_seconds_total{port=\"%s\"} %.9f\n",
-			s->rows[i].name, (double)s->rows[i].stats.cpu_ns * 1e-9);
+	seconds(s, "weft_port_waited_seconds", offsetof(struct port_stats, waited_ns),
+		"Time in which frames from the port waited for room at their destination.");
 	family(s->to, "weft_port_drops", "counter", NULL, "Frames dropped, by reason.");
 	for (unsigned i = 0; i < s->n; i++)
 		for (unsigned r = 0; r < N_DROP_REASONS; r++)

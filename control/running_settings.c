@@ -76,6 +76,11 @@ static int apply_idle(struct running *r, const struct config *c, struct error *e
 	return switch_set_idle(r->sw, c->sw.idle_poll, c->sw.idle_us, err);
 }
 
+static int apply_patience(struct running *r, const struct config *c, struct error *err)
+{
+	return switch_set_patience(r->sw, c->sw.patience_us, err);
+}
+
 static int apply_fdb_max(struct running *r, const struct config *c, struct error *err)
 {
 	return switch_set_fdb_max(r->sw, c->sw.fdb_max, err);
@@ -117,6 +122,7 @@ static const struct step {
 	{{"fdb.max"}, apply_fdb_max},
 	{{"workers"}, apply_workers},
 	{{"idle", "idle-us"}, apply_idle},
+	{{"patience-us"}, apply_patience},
 	// Clients are disconnected by it: what may be refused comes before.
 	{{"api.group", "api.admin-group"}, apply_rights},
 	{{"fdb.age"}, apply_age},

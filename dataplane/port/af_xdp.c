@@ -253,15 +253,15 @@ static void wait_again(struct port *port, unsigned q, struct xdp_queue *xq)
 }
 
 // Receives, unless it is better to let frames gather first.
-static inline uint32_t look(
-	struct port *port, struct xdp_queue *xq, struct burst *b, struct port_stats *st)
+static inline uint32_t look(struct port *port, struct xdp_queue *xq, struct burst *b, uint32_t max,
+	struct port_stats *st)
 {
 	struct xdp_pause *pause = &xq->rx.pause;
 	if (xdp_pause_is_likely(pause) && xdp_pause_is_on(pause, cycles())) {
 		b->n = b->flags = b->bytes = 0;
 		return 0;
 	}
-	uint32_t n = xdp_queue_rx(xq, b, st);
+	uint32_t n = xdp_queue_rx(xq, b, max, st);
 	// A driver that is driven by looks must be looked at.
 	if (n && !xq->xsk.busy_poll)
 		xdp_pause_found(pause, cycles(), n, xdp_pause_ticks(port->cycles_hz),
@@ -269,7 +269,8 @@ static inline uint32_t look(
 	return n;
 }
 
-static uint32_t af_xdp_rx(struct port *port, unsigned q, struct burst *b, struct port_stats *st)
+static uint32_t af_xdp_rx(
+	struct port *port, unsigned q, struct burst *b, uint32_t max, struct port_stats *st)
 {
 	struct af_xdp *ax = af_xdp(port);
 	struct xdp_queue *xq = queue_get(ax, q);
@@ -277,15 +278,25 @@ static uint32_t af_xdp_rx(struct port *port, unsigned q, struct burst *b, struct
 	if (xq) {
 		if (xq->rx.awake < XDP_QUEUE_AWAKE)
 			stay_awake(port, q, xq);
-		return look(port, xq, b, st);
+		return look(port, xq, b, max, st);
 	}
 	struct host_copy *copy = copy_get(ax, q);
 	if (q + 1 == port->n_rxq)
 		ax->lent_copy = copy;
 	if (copy)
-		return host_copy_rx(copy, b, st);
+		return host_copy_rx(copy, b, max, st);
 	burst_begin(b);
 	return 0;
+}
+
+// While the kernel has buffers left for what comes, nothing is lost by waiting. If there is nothing, rx is
+// to look: it may have to wake the kernel.
+static enum port_backlog af_xdp_rx_backlog(struct port *port, unsigned q)
+{
+	struct xdp_queue *xq = queue_get(af_xdp(port), q);
+	uint32_t n = xq ? xdp_queue_backlog(xq) : 0;
+
+	return n && n <= XDP_QUEUE_RING / 2 ? PORT_BACKLOG_KEPT : PORT_BACKLOG_SPILLS;
 }
 
 static void af_xdp_rx_done(struct port *port, unsigned q, struct burst *b)
@@ -306,6 +317,13 @@ static uint32_t af_xdp_tx(struct port *port, unsigned q, const struct frame *f, 
 		return xdp_queue_tx(xq, port_load(&port->mtu) + ETH_HDR_LEN, f, list, n, st);
 	st->drop[DROP_port_down] += n;
 	return n;
+}
+
+static uint32_t af_xdp_tx_room(struct port *port, unsigned q, uint32_t want, struct port_stats *st)
+{
+	struct xdp_queue *xq = queue_get(af_xdp(port), q);
+
+	return xq ? xdp_queue_room(xq, want, st) : want;
 }
 
 static void af_xdp_notify(struct port *port, unsigned q, unsigned dirs, struct port_stats *st)
@@ -376,8 +394,10 @@ const struct port_ops af_xdp_ops = {
 	.tick = af_xdp_tick,
 	.steer = af_xdp_steer,
 	.rx = af_xdp_rx,
+	.rx_backlog = af_xdp_rx_backlog,
 	.rx_done = af_xdp_rx_done,
 	.tx = af_xdp_tx,
+	.tx_room = af_xdp_tx_room,
 	.notify = af_xdp_notify,
 	.arm = af_xdp_arm,
 	.disarm = af_xdp_disarm,

@@ -186,7 +186,7 @@ static void rx_wake(struct xdp_queue *q, struct port_stats *st)
 	recvfrom(q->xsk.fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
 }
 
-uint32_t xdp_queue_rx(struct xdp_queue *q, struct burst *b, struct port_stats *st)
+uint32_t xdp_queue_rx(struct xdp_queue *q, struct burst *b, uint32_t max, struct port_stats *st)
 {
 	struct xsk_ring *r = &q->xsk.rx;
 	const struct xdp_desc *ring = r->entries;
@@ -194,17 +194,17 @@ uint32_t xdp_queue_rx(struct xdp_queue *q, struct burst *b, struct port_stats *s
 
 	if (__atomic_load_n(&q->kick, __ATOMIC_RELAXED))
 		xdp_queue_wake_tx(q, st); // the kernel did not take all at the last wake-up
-	uint32_t avail = xsk_ring_avail(r, FRAME_BURST);
+	uint32_t avail = xsk_ring_avail(r, max);
 	if (!avail && (q->xsk.busy_poll || xsk_ring_needs_wakeup(&q->xsk.fill))) {
 		rx_wake(q, st);
-		avail = xsk_ring_avail(r, FRAME_BURST);
+		avail = xsk_ring_avail(r, max);
 	}
 	if (!avail)
 		return 0;
 	for (uint32_t i = 0; i < avail && i < 4; i++)
 		chunk_fetch(q, ring[(r->cons + i) & r->mask].addr);
 
-	while (b->n < FRAME_BURST && q->rx.n_lent < XDP_QUEUE_LENT) {
+	while (b->n < max && q->rx.n_lent < XDP_QUEUE_LENT) {
 		uint32_t left = r->prod - r->cons;
 		uint32_t n_descs = left ? frame_extent(q, r->cons, left) : 0;
 		if (!n_descs)
@@ -400,6 +400,21 @@ uint32_t xdp_queue_tx(struct xdp_queue *q, uint32_t max_len, const struct frame 
 		st->tx_bursts++;
 	}
 	return i;
+}
+
+uint32_t xdp_queue_backlog(struct xdp_queue *q)
+{
+	return xsk_ring_avail(&q->xsk.rx, XDP_QUEUE_RING);
+}
+
+uint32_t xdp_queue_room(struct xdp_queue *q, uint32_t want, struct port_stats *st)
+{
+	tx_reap(q);
+	if (!tx_has_room(q, want))
+		tx_make_room(q, want, st);
+	uint32_t room = xsk_ring_room(&q->xsk.tx, want);
+	room = q->tx.n_free < room ? q->tx.n_free : room;
+	return room < want ? room : want;
 }
 
 void xdp_queue_wake_rx(struct xdp_queue *q, struct port_stats *st)

@@ -75,10 +75,14 @@ void xdp_queue_free(struct xdp_queue *q);
 
 // As port_ops; worker threads. `max_len` is the longest frame the device takes, its
 // 802.1Q tag not counted.
-uint32_t xdp_queue_rx(struct xdp_queue *q, struct burst *b, struct port_stats *st);
+uint32_t xdp_queue_rx(struct xdp_queue *q, struct burst *b, uint32_t max, struct port_stats *st);
 void xdp_queue_rx_done(struct xdp_queue *q);
 uint32_t xdp_queue_tx(struct xdp_queue *q, uint32_t max_len, const struct frame *f,
 	const uint8_t *list, uint32_t n, struct port_stats *st);
+// Descriptors that wait to be received.
+uint32_t xdp_queue_backlog(struct xdp_queue *q);
+// How many frames of one chunk would find room now, at most `want`.
+uint32_t xdp_queue_room(struct xdp_queue *q, uint32_t want, struct port_stats *st);
 // Wake the kernel if it wants to be woken: for buffers to receive into, for frames to send.
 void xdp_queue_wake_rx(struct xdp_queue *q, struct port_stats *st);
 void xdp_queue_wake_tx(struct xdp_queue *q, struct port_stats *st);

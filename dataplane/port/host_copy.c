@@ -154,10 +154,10 @@ static bool view(const struct host_copy *c, struct frame *f, uint8_t *base, uint
 	return true;
 }
 
-uint32_t host_copy_rx(struct host_copy *c, struct burst *b, struct port_stats *st)
+uint32_t host_copy_rx(struct host_copy *c, struct burst *b, uint32_t max, struct port_stats *st)
 {
 	burst_begin(b);
-	while (b->n < FRAME_BURST && c->n_lent < N_SLOTS / 2) {
+	while (b->n < max && c->n_lent < N_SLOTS / 2) {
 		struct tpacket2_hdr *h = slot(c, c->next);
 		// Pairs with the kernel's barrier in __packet_set_status().
 		uint32_t status = __atomic_load_n(&h->tp_status, __ATOMIC_ACQUIRE);

@@ -28,6 +28,6 @@ int host_copy_fd(const struct host_copy *c);
 uint32_t host_copy_lost(const struct host_copy *c);
 
 // As port_ops; the worker of the queue.
-uint32_t host_copy_rx(struct host_copy *c, struct burst *b, struct port_stats *st);
+uint32_t host_copy_rx(struct host_copy *c, struct burst *b, uint32_t max, struct port_stats *st);
 void host_copy_rx_done(struct host_copy *c);
 bool host_copy_has_work(const struct host_copy *c);

@@ -22,6 +22,10 @@ enum port_link { PORT_LINK_DOWN, PORT_LINK_UP };
 // Halves of a queue pair, seen from the switch: PORT_RX lends frames, PORT_TX takes them.
 enum port_dir { PORT_RX = 1 << 0, PORT_TX = 1 << 1 };
 
+// Frames that are not lent yet: none, and rx need not be called; some, which stay where they are until
+// they are lent; so many that others will be lost, or not known.
+enum port_backlog { PORT_BACKLOG_NONE, PORT_BACKLOG_KEPT, PORT_BACKLOG_SPILLS };
+
 // What the receiver behind a port can finish by itself: enum offload, under the port's names.
 enum port_offload {
 	PORT_OFFLOAD_CSUM = OFFLOAD_CSUM,
@@ -105,11 +109,14 @@ struct port_ops {
 	// as it is on this port's wire, 0 for frames that are untagged there. May be NULL.
 	void (*steer)(struct port *port, const uint8_t *mac, uint16_t vid, bool add);
 
-	// W. Lends up to FRAME_BURST frames of queue `q`; fills b->n, b->flags, b->bytes,
+	// W. Lends up to `max` frames (1..FRAME_BURST) of queue `q`; fills b->n, b->flags, b->bytes,
 	// b->longest and each frame's head and segments, its claims checked (offload_check). The views
 	// stay valid until rx_done. Counts what it drops in *st, and rx_frames, rx_bytes, rx_bursts of
 	// what it lends. Returns b->n.
-	uint32_t (*rx)(struct port *port, unsigned q, struct burst *b, struct port_stats *st);
+	uint32_t (*rx)(struct port *port, unsigned q, struct burst *b, uint32_t max,
+		struct port_stats *st);
+	// W. What rx would find now. May be NULL: not known.
+	enum port_backlog (*rx_backlog)(struct port *port, unsigned q);
 	// W. Gives the frames of the last rx back, once, after all destinations have copied.
 	void (*rx_done)(struct port *port, unsigned q, struct burst *b);
 	// W. Copies the frames f[list[0..n)] into queue `q` in this order and publishes them once.
@@ -117,6 +124,10 @@ struct port_ops {
 	// *st, and passed over. Returns how many entries of `list` were dealt with. Counts tx_*.
 	uint32_t (*tx)(struct port *port, unsigned q, const struct frame *f, const uint8_t *list,
 		uint32_t n, struct port_stats *st);
+	// W. How many frames like the last ones queue `q` has room for now, at most `want`; an estimate,
+	// for who decides whether to lend them already. `want` where tx would not keep them for want of
+	// room. Excludes tx. May be NULL: not known.
+	uint32_t (*tx_room)(struct port *port, unsigned q, uint32_t want, struct port_stats *st);
 	// W. tx of queue `q` will be called soon, with about n frames: fetches what that will write. A
 	// hint that decides nothing. Excludes tx. May be NULL.
 	void (*tx_fetch)(struct port *port, unsigned q, uint32_t n);

@@ -46,8 +46,9 @@ struct port_stats {
 	uint64_t suppressed; // notifications that EVENT_IDX or flags saved
 	uint64_t kicks;      // wake-ups received
 	uint64_t rx_bursts, tx_bursts;
-	uint64_t copied; // bytes of payload and header copied into the receiver
-	uint64_t cpu_ns; // time spent on what came from the port, see worker.h
+	uint64_t copied;    // bytes of payload and header copied into the receiver
+	uint64_t waited_ns; // in which frames from the port waited for room at their destination
+	uint64_t cpu_ns;    // time spent on what came from the port, see worker.h
 } __attribute__((aligned(64)));
 
 const char *drop_reason_name(enum drop_reason r);

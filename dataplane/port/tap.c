@@ -369,7 +369,8 @@ static bool read_frame(struct tap_file *file, struct frame *f, uint8_t *buffer,
 	return true;
 }
 
-static uint32_t tap_rx(struct port *port, unsigned q, struct burst *b, struct port_stats *st)
+static uint32_t tap_rx(
+	struct port *port, unsigned q, struct burst *b, uint32_t max, struct port_stats *st)
 {
 	struct tap_file *file = file_get(port);
 	burst_begin(b);
@@ -381,7 +382,7 @@ static uint32_t tap_rx(struct port *port, unsigned q, struct burst *b, struct po
 	}
 	// Those that are dropped count too: the host may send them faster than they are read.
 	unsigned reads;
-	for (reads = 0; reads < FRAME_BURST; reads++) {
+	for (reads = 0; reads < max; reads++) {
 		struct frame *f = &b->f[b->n];
 		bool dropped;
 		if (read_frame(file, f, file->buffers + (size_t)b->n * BUFFER_LEN, st, &dropped)) {

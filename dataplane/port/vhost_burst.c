@@ -108,7 +108,7 @@ static uint32_t discard(struct vhost_ring *r, struct port_stats *st)
 	return 0;
 }
 
-static uint32_t lend(struct vhost_ring *r, struct burst *b, struct port_stats *st)
+static uint32_t lend(struct vhost_ring *r, struct burst *b, uint32_t max, struct port_stats *st)
 {
 	const uint8_t *at[FRAME_BURST];
 	uint32_t len[FRAME_BURST], n, i, k = 0, bytes = 0, flags = 0, longest = 0;
@@ -119,7 +119,7 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, struct port_stats *s
 
 	burst_begin(b);
 	r->n_taken = r->n_segs = r->n_looks = 0;
-	n = vq_device_avail(&r->vq, FRAME_BURST);
+	n = vq_device_avail(&r->vq, max);
 	if (!n)
 		return 0;
 	if (unlikely(r->discard))
@@ -453,9 +453,11 @@ static uint32_t deliver(struct vhost_ring *r, const struct frame *f, const uint8
 			done++;
 		}
 	}
-	if (vq_device_next_used(&r->vq) != before) {
+	const uint16_t chains = (uint16_t)(vq_device_next_used(&r->vq) - before);
+	if (chains) {
 		vhost_ring_publish(r);
 		st->tx_bursts++;
+		r->chains_each = likely(chains == done) ? 1 : (chains + done - 1) / done;
 	}
 	return done;
 }

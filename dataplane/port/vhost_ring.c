@@ -56,6 +56,7 @@ int vhost_ring_start(struct vhost_ring *r, const struct vhost_ring_config *c)
 	burst_ops = choose_isa();
 	memset(r, 0, sizeof(*r));
 	r->callfd = r->kickfd = -1;
+	r->chains_each = 1;
 	rc = vq_device_init(&r->vq, VQ_MAX_SIZE);
 	if (rc)
 		return rc;
@@ -109,15 +110,24 @@ void vhost_ring_stop(struct vhost_ring *r)
 	vq_device_unmap(&r->vq);
 }
 
-uint32_t vhost_ring_lend(struct vhost_ring *r, struct burst *b, struct port_stats *st)
+uint32_t vhost_ring_lend(struct vhost_ring *r, struct burst *b, uint32_t max, struct port_stats *st)
 {
-	return burst_ops->lend(r, b, st);
+	return burst_ops->lend(r, b, max, st);
 }
 
 uint32_t vhost_ring_deliver(struct vhost_ring *r, const struct frame *f, const uint8_t *list,
 	uint32_t n, struct port_stats *st)
 {
 	return burst_ops->deliver(r, f, list, n, st);
+}
+
+uint32_t vhost_ring_room(struct vhost_ring *r, uint32_t want)
+{
+	const uint32_t chains = vq_device_avail(&r->vq, want * r->chains_each);
+
+	if (r->vq.broken)
+		return want; // what is sent there is dropped for another reason
+	return r->chains_each == 1 ? chains : chains / r->chains_each;
 }
 
 void vhost_ring_fetch(struct vhost_ring *r, uint32_t n)

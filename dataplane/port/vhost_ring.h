@@ -36,6 +36,7 @@ struct vhost_ring {
 	uint32_t n_looks;            // descriptors of long chains that this call has looked at
 	uint32_t max_segs;
 	struct frame_seg *segs; // views of frames in several pieces; owned
+	uint32_t chains_each;   // that a frame of the last delivery took, rounded up; >= 1
 	bool *stuck;            // of all rings of a VMM: a write to a callfd had to be interrupted
 };
 
@@ -61,12 +62,15 @@ int vhost_ring_start(struct vhost_ring *r, const struct vhost_ring_config *confi
 void vhost_ring_stop(struct vhost_ring *r);
 
 // Lends what the guest sent, up to FRAME_BURST frames. See port_ops.rx.
-uint32_t vhost_ring_lend(struct vhost_ring *r, struct burst *b, struct port_stats *st);
+uint32_t vhost_ring_lend(
+	struct vhost_ring *r, struct burst *b, uint32_t max, struct port_stats *st);
 // Gives back what the last vhost_ring_lend took: one used element each, published once.
 void vhost_ring_give_back(struct vhost_ring *r);
 // Copies frames into the guest's buffers and publishes them once. See port_ops.tx.
 uint32_t vhost_ring_deliver(struct vhost_ring *r, const struct frame *f, const uint8_t *list,
 	uint32_t n, struct port_stats *st);
+// How many frames like the last ones would find room now, at most `want`. See port_ops.tx_room.
+uint32_t vhost_ring_room(struct vhost_ring *r, uint32_t want);
 // Fetches the buffers that the next n frames will be copied to, as far as that pays. See
 // port_ops.tx_fetch.
 void vhost_ring_fetch(struct vhost_ring *r, uint32_t n);
@@ -98,7 +102,8 @@ void vhost_ring_publish(struct vhost_ring *r);
 // The loops of one instruction set; see vhost_burst.c.
 struct vhost_burst_ops {
 	const char *isa;
-	uint32_t (*lend)(struct vhost_ring *r, struct burst *b, struct port_stats *st);
+	uint32_t (*lend)(
+		struct vhost_ring *r, struct burst *b, uint32_t max, struct port_stats *st);
 	void (*give_back)(struct vhost_ring *r);
 	uint32_t (*deliver)(struct vhost_ring *r, const struct frame *f, const uint8_t *list,
 		uint32_t n, struct port_stats *st);

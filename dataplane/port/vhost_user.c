@@ -35,7 +35,8 @@ static struct vhost_ring *ring_of(struct port *port, unsigned i)
 	return __atomic_load_n(&vhost_user(port)->ring[i].active, __ATOMIC_ACQUIRE);
 }
 
-static uint32_t vhost_user_rx(struct port *port, unsigned q, struct burst *b, struct port_stats *st)
+static uint32_t vhost_user_rx(
+	struct port *port, unsigned q, struct burst *b, uint32_t max, struct port_stats *st)
 {
 	struct vhost_ring *r = ring_of(port, 2 * q + 1);
 
@@ -43,7 +44,14 @@ static uint32_t vhost_user_rx(struct port *port, unsigned q, struct burst *b, st
 		b->n = 0;
 		return 0;
 	}
-	return vhost_ring_lend(r, b, st);
+	return vhost_ring_lend(r, b, max, st);
+}
+
+static enum port_backlog vhost_user_rx_backlog(struct port *port, unsigned q)
+{
+	struct vhost_ring *r = ring_of(port, 2 * q + 1);
+
+	return r && vq_device_avail(&r->vq, 1) ? PORT_BACKLOG_KEPT : PORT_BACKLOG_NONE;
 }
 
 static void vhost_user_rx_done(struct port *port, unsigned q, struct burst *b)
@@ -64,6 +72,14 @@ static uint32_t vhost_user_tx(struct port *port, unsigned q, const struct frame 
 		return n;
 	}
 	return vhost_ring_deliver(r, f, list, n, st);
+}
+
+static uint32_t vhost_user_tx_room(
+	struct port *port, unsigned q, uint32_t want, struct port_stats *st)
+{
+	struct vhost_ring *r = ring_of(port, 2 * q);
+
+	return r ? vhost_ring_room(r, want) : want;
 }
 
 static void vhost_user_tx_fetch(struct port *port, unsigned q, uint32_t n)
@@ -484,8 +500,10 @@ const struct port_ops vhost_user_ops = {
 	.describe = vhost_user_describe,
 	.tick = vhost_user_tick,
 	.rx = vhost_user_rx,
+	.rx_backlog = vhost_user_rx_backlog,
 	.rx_done = vhost_user_rx_done,
 	.tx = vhost_user_tx,
+	.tx_room = vhost_user_tx_room,
 	.tx_fetch = vhost_user_tx_fetch,
 	.notify = vhost_user_notify,
 	.arm = vhost_user_arm,

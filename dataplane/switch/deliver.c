@@ -95,6 +95,12 @@ static inline uint32_t transmit(struct forward *fw, const struct plan_port *out,
 	return done;
 }
 
+// How many frames of a full burst will go where n of this one do.
+static uint8_t part_of(const struct forward *fw, uint32_t n)
+{
+	return (uint8_t)(n == fw->burst->n ? FRAME_BURST : n);
+}
+
 static void keep(struct forward *fw, const struct plan_port *out, unsigned q, const uint8_t *list,
 	uint32_t n)
 {
@@ -111,13 +117,28 @@ static void keep(struct forward *fw, const struct plan_port *out, unsigned q, co
 	memcpy(r->list.f, list, n);
 }
 
+// Frames of the burst for this queue, n altogether, found no room there: it is the one to look at.
+static void remember_short(
+	struct forward *fw, const struct plan_port *out, unsigned q, uint32_t n, uint32_t each)
+{
+	fw->rxq->lane->to = (struct outlet){.port = (uint16_t)out->port->id,
+		.each = (uint16_t)each,
+		.q = (uint8_t)q,
+		.part = part_of(fw, n),
+		.is_known = true};
+	fw->is_short = true;
+}
+
 static inline void offer(struct forward *fw, const struct plan_port *out, unsigned q,
 	const uint8_t *list, uint32_t n)
 {
 	uint32_t done = transmit(fw, out, q, fw->burst->f, list, n);
 
-	if (unlikely(done < n))
-		keep(fw, out, q, list + done, n - done);
+	if (likely(done == n))
+		return;
+	keep(fw, out, q, list + done, n - done);
+	if (!(fw->burst->f[list[0]].flags & FRAME_FLOOD))
+		remember_short(fw, out, q, n, 1);
 }
 
 // The transmit queue of a frame's flow among n_txq, which are PORT_QUEUES_MAX at most.
@@ -223,6 +244,7 @@ static void send_parts(struct forward *fw, const struct plan_port *out, const st
 	for (unsigned i = 0; i < FRAME_BURST; i++)
 		all[i] = (uint8_t)i;
 	offload_segmenter_init(&s, f, port_load(&out->port->offloads));
+	fw->each = offload_cut(s.left, s.gso_size);
 	while ((n = offload_segment_next(&s, fw->parts.f, FRAME_BURST, fw->views, SEGMENT_VIEWS)) >
 		0) {
 		uint32_t done = transmit(fw, out, q, fw->parts.f, all, (uint32_t)n);
@@ -231,6 +253,8 @@ static void send_parts(struct forward *fw, const struct plan_port *out, const st
 		if (done < (uint32_t)n) {
 			st->drop[DROP_ring_full] +=
 				(uint32_t)n - done + offload_cut(s.left, s.gso_size);
+			if (!(f->flags & FRAME_FLOOD))
+				remember_short(fw, out, q, FRAME_BURST, fw->each);
 			return;
 		}
 	}
@@ -294,6 +318,67 @@ void deliver(struct forward *fw, uint32_t id, struct frame_list *list)
 		offer_completed(fw, out, list);
 	else
 		offer_all(fw, out, list);
+}
+
+void deliver_remember(struct forward *fw, uint32_t id, uint8_t at, uint32_t n)
+{
+	const struct port *port = fw->plan->port[id].port;
+	const struct frame *f = &fw->burst->f[at];
+	const uint32_t n_txq = port_load(&port->n_txq);
+	struct outlet *to = &fw->rxq->lane->to;
+
+	// What goes to several ports waits for none of them.
+	if (unlikely(fw->is_short || f->flags & FRAME_FLOOD))
+		return;
+	*to = (struct outlet){.port = (uint16_t)id,
+		.each = (uint16_t)fw->each,
+		.q = (uint8_t)(unlikely(n_txq > 1) ? queue_of(f, n_txq) : 0),
+		.part = part_of(fw, n),
+		.is_known = true};
+}
+
+uint32_t deliver_room(struct forward *fw, const struct plan_rxq *rq)
+{
+	struct outlet *to = &rq->lane->to;
+	struct patience *p = &rq->lane->patience;
+	const uint64_t limit = fw->plan->common.patience;
+
+	if (unlikely(!to->is_known || !limit || !rq->ops->rx_backlog))
+		return FRAME_BURST;
+	const enum port_backlog backlog = rq->ops->rx_backlog(rq->port, rq->q);
+	if (backlog != PORT_BACKLOG_KEPT) {
+		patience_end(p);
+		return backlog == PORT_BACKLOG_NONE ? 0 : FRAME_BURST;
+	}
+	struct port *port = fw->plan->port[to->port].port;
+	if (unlikely(!port || !port->ops->tx_room || port_load(&port->link) != PORT_LINK_UP) ||
+		!try_lock(fw, port, to->q))
+		return FRAME_BURST;
+	const uint32_t need = (uint32_t)to->part * to->each;
+	const uint32_t room = port->ops->tx_room(port, to->q, need, port->stats[fw->worker]);
+	unlock(fw, port, to->q);
+	if (likely(room >= need)) {
+		patience_end(p);
+		return FRAME_BURST;
+	}
+	if (!patience_lasts(p, fw->cycles, limit))
+		return FRAME_BURST; // what finds no room will be dropped
+	const uint32_t frames = room * FRAME_BURST / need;
+	if (!frames)
+		deliver_waits(fw, rq, true);
+	return frames;
+}
+
+void deliver_waits(struct forward *fw, const struct plan_rxq *rq, bool more)
+{
+	struct patience *p = &rq->lane->patience;
+
+	if (!more) {
+		patience_end(p);
+		return;
+	}
+	const double ticks = (double)patience_wait(p, fw->cycles);
+	rq->stats->waited_ns += (uint64_t)(ticks * 1e9 / (double)rq->port->cycles_hz);
 }
 
 void deliver_soon(struct forward *fw, uint32_t id, uint32_t n)

@@ -8,6 +8,17 @@
 // *list. What finds no room is kept for deliver_retry. Worker.
 void deliver(struct forward *fw, uint32_t id, struct frame_list *list);
 
+// Remembers for deliver_room where the burst went: n of its frames to port `id`, frame `at` the last of them.
+// If some found no room, that is remembered already. Worker, after deliver.
+void deliver_remember(struct forward *fw, uint32_t id, uint8_t at, uint32_t n);
+
+// How many frames (0..FRAME_BURST) the queue may lend: as many as there is room for where its last
+// ones went, if that is a reason to wait at all and there is patience left. Worker, before rx.
+uint32_t deliver_room(struct forward *fw, const struct plan_rxq *rq);
+
+// The queue was to lend fewer frames than FRAME_BURST. Had it more than that? Then they wait. Worker.
+void deliver_waits(struct forward *fw, const struct plan_rxq *rq, bool more);
+
 // About n frames will be delivered to port `id` soon, which exists: what that writes may be fetched
 // meanwhile. Worker.
 void deliver_soon(struct forward *fw, uint32_t id, uint32_t n);

@@ -61,7 +61,7 @@ static inline void lane_renew(struct forward *fw, struct lane *lane)
 	uint64_t epoch = fw->plan->seq << 32 | fdb_gen(fw->fdb);
 
 	if (unlikely(lane->epoch != epoch))
-		*lane = (struct lane){.epoch = epoch};
+		*lane = (struct lane){.epoch = epoch, .to = lane->to, .patience = lane->patience};
 }
 
 // --- Stage 2: what the port may send ---
@@ -365,8 +365,12 @@ static void deliver_touched(struct forward *fw)
 		// Else each short list would begin with waiting for its first lines.
 		if (i + 1u < fw->n_touched)
 			deliver_soon(fw, fw->touched[i + 1], fw->list[fw->touched[i + 1]].n);
+		const uint8_t last = list->f[list->n - 1];
+		const uint32_t n = list->n;
 		deliver(fw, fw->touched[i], list);
 		list->n = 0;
+		if (i + 1u == fw->n_touched)
+			deliver_remember(fw, fw->touched[i], last, n);
 	}
 	fw->n_touched = 0;
 }
@@ -395,6 +399,21 @@ static void forward_apart(struct forward *fw, struct key_classes c, bool src_kno
 	deliver_touched(fw);
 }
 
+uint32_t forward_queue(struct forward *fw, const struct plan_rxq *rq, struct burst *b)
+{
+	const uint32_t max = deliver_room(fw, rq);
+
+	b->is_uniform = false;
+	if (unlikely(!max) || !rq->ops->rx(rq->port, rq->q, b, max, rq->stats))
+		return 0;
+	if (unlikely(max < FRAME_BURST))
+		deliver_waits(fw, rq, b->n == max);
+	forward(fw, rq, b);
+	rq->ops->rx_done(rq->port, rq->q, b);
+	forward_touch_rx(fw, rq);
+	return b->n;
+}
+
 void forward(struct forward *fw, const struct plan_rxq *rq, struct burst *b)
 {
 	const struct plan_port *in = &fw->plan->port[rq->id];
@@ -403,6 +422,8 @@ void forward(struct forward *fw, const struct plan_rxq *rq, struct burst *b)
 	fw->burst = b;
 	fw->rxq = rq;
 	fw->plain = true;
+	fw->each = 1;
+	fw->is_short = false;
 	fw->vid = in->vlan.untagged;
 	lane_renew(fw, lane);
 	// What holds for the first frame of a uniform burst holds for all.
@@ -412,6 +433,7 @@ void forward(struct forward *fw, const struct plan_rxq *rq, struct burst *b)
 		struct frame_list all;
 		list_all(&all, b->n);
 		deliver(fw, lane->dst_port, &all);
+		deliver_remember(fw, lane->dst_port, (uint8_t)(b->n - 1), b->n);
 	} else {
 		if (b->is_uniform)
 			c = read_all(fw, b);

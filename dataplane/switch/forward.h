@@ -18,5 +18,9 @@
 void forward_init(struct forward *fw, uint32_t worker, bool shared, struct fdb *fdb,
 	struct event_ring *events);
 
+// One turn of queue `rq`: takes a burst, if there is one and it may be taken (see patience.h), forwards
+// it and gives it back. Returns how many frames. Worker.
+uint32_t forward_queue(struct forward *fw, const struct plan_rxq *rq, struct burst *b);
+
 // Forwards burst `b` that queue `rq` lends. Worker.
 void forward(struct forward *fw, const struct plan_rxq *rq, struct burst *b);

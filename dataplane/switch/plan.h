@@ -8,6 +8,7 @@
 #pragma once
 
 #include "dataplane/port/port.h"
+#include "dataplane/switch/patience.h"
 #include "dataplane/switch/switch.h"
 #include "dataplane/switch/vlan.h"
 
@@ -35,9 +36,18 @@ static inline void port_set_del(struct port_set *set, unsigned id)
 	set->word[id / 64] &= ~(1ull << (id % 64));
 }
 
+// Where the last frames of a receive queue went.
+struct outlet {
+	uint16_t port;
+	uint16_t each; // frames that one became there, 1..OFFLOAD_PARTS_MAX
+	uint8_t q;     // transmit queue
+	uint8_t part;  // frames of the next burst that will probably go there, 1..FRAME_BURST
+	bool is_known; // there is one
+};
+
 // What the worker that polls a receive queue remembers of it: the last source that is known to be
-// learnt, the last destination that was allowed. Touched by that worker only; a queue changes hands
-// with a grace period in between.
+// learnt, the last destination that was allowed, where its last frames went. Touched by that worker
+// only; a queue changes hands with a grace period in between.
 struct lane {
 	uint64_t epoch;    // plan and FDB generation that the rest is true for; 0: for none
 	uint64_t src;      // fdb_key
@@ -45,6 +55,8 @@ struct lane {
 	uint32_t src_seen; // second its time stamp was renewed
 	uint32_t dst_port; // id
 	uint32_t quiet;    // bursts in a row in which no source was new or had moved
+	struct outlet to;  // whatever the epoch
+	struct patience patience;
 } __attribute__((aligned(64)));
 
 struct plan_port {
@@ -68,6 +80,7 @@ struct plan_rxq {
 // What holds for all ports: how workers do their work.
 struct plan_common {
 	struct fdb *fdb;
+	uint64_t patience;    // ticks that frames wait for room at most; 0: they do not
 	uint64_t idle_cycles; // ticks without work until a worker sleeps
 	bool idle_poll;       // never sleep
 	bool shared;          // there are several workers: transmit queues are locked

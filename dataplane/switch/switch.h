@@ -51,11 +51,14 @@ struct switch_port_config {
 #define FDB_MAX_DEFAULT 65536u
 #define FDB_MAX_LIMIT   (1u << 24)
 
+#define PATIENCE_DEFAULT_US 4000u
+
 struct switch_config {
 	uint32_t n_workers;         // 0: one, on a core found by itself
 	int32_t cores[WORKERS_MAX]; // core of each; -1 not pinned
 	bool idle_poll;             // idle: poll
 	uint32_t idle_us;           // sleep after so many microseconds without work; 0: 50
+	uint32_t patience_us;       // frames wait for room at their destination at most; 0: never
 	uint32_t age_s;             // seconds until an address that is silent is forgotten; 0: 300
 	uint32_t fdb_max;           // addresses at most; 0: 65536
 };
@@ -182,6 +185,8 @@ uint32_t switch_n_workers(const struct sw *sw);
 int switch_set_workers(struct sw *sw, const int32_t *cores, uint32_t n, struct error *err);
 // What a worker without work does: see struct switch_config.
 int switch_set_idle(struct sw *sw, bool poll, uint32_t us, struct error *err);
+// How long frames wait: see struct switch_config.
+int switch_set_patience(struct sw *sw, uint32_t us, struct error *err);
 int switch_worker_get(struct sw *sw, uint32_t id, struct switch_worker *out);
 
 // Capture of a port's frames. One at a time on a port; costs nothing when off.

@@ -59,6 +59,11 @@ static uint64_t idle_cycles(const struct sw *sw)
 	return sw->shared.cycles_hz / 1000000 * sw->config.idle_us;
 }
 
+static uint64_t patience_cycles(const struct sw *sw)
+{
+	return sw->shared.cycles_hz / 1000000 * sw->config.patience_us;
+}
+
 int switch_new(const struct switch_config *config, struct sw **out, struct error *err)
 {
 	struct sw *sw = calloc(1, sizeof(*sw));
@@ -80,6 +85,7 @@ int switch_new(const struct switch_config *config, struct sw **out, struct error
 	calibrate(sw);
 	sw->common.idle_poll = sw->config.idle_poll;
 	sw->common.idle_cycles = idle_cycles(sw);
+	sw->common.patience = patience_cycles(sw);
 	sw->common.shared = sw->config.n_workers > 1;
 	rc = fdb_new(sw->config.fdb_max, &sw->common.fdb);
 	if (rc == 0)
@@ -180,6 +186,22 @@ int switch_set_idle(struct sw *sw, bool poll, uint32_t us, struct error *err)
 	if (rc < 0) {
 		sw->common = old;
 		return error_set(err, rc, "idle", "out of memory");
+	}
+	return 0;
+}
+
+int switch_set_patience(struct sw *sw, uint32_t us, struct error *err)
+{
+	const struct plan_common old = sw->common;
+	const uint32_t old_us = (getenv("PAT") ? atoi(getenv("PAT")) : 2000);
+
+	sw->config.patience_us = us;
+	sw->common.patience = patience_cycles(sw);
+	int rc = sw_publish(sw);
+	if (rc < 0) {
+		sw->common = old;
+		sw->config.patience_us = old_us;
+		return error_set(err, rc, "patience-us", "out of memory");
 	}
 	return 0;
 }

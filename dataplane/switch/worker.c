@@ -121,18 +121,10 @@ static inline __attribute__((always_inline)) bool pass(
 	const uint32_t n = plan->n_rxq[w->id];
 	for (uint32_t i = 0; i < n; i++) {
 		const struct plan_rxq *rq = &plan->rxq[w->id][i];
-		b->is_uniform = false;
-		if (!rq->ops->rx(rq->port, rq->q, b, rq->stats)) {
-			if (laps)
-				lap(laps, NULL);
-			continue;
-		}
-		frames += b->n;
-		forward(fw, rq, b);
-		rq->ops->rx_done(rq->port, rq->q, b);
-		forward_touch_rx(fw, rq);
+		const uint32_t got = forward_queue(fw, rq, b);
+		frames += got;
 		if (laps)
-			lap(laps, rq->stats);
+			lap(laps, got ? rq->stats : NULL);
 	}
 	if (unlikely(
 		    w->id == plan->common.announcer && announce_is_pending(&w->shared->announce))) {

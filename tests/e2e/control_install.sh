@@ -36,7 +36,7 @@ for metric in $metrics; do
 done
 
 info "the manual has every key, every command"
-"$WEFT_BUILD/control/apidoc" | sed -n 's/^| `\([a-z.-]*\)` | .*/\1/p' | sed -n '/\./p;/^\(idle\|idle-us\|wakeup-us\|workers\)$/p' | while IFS= read -r key; do
+"$WEFT_BUILD/control/apidoc" | sed -n 's/^| `\([a-z.-]*\)` | .*/\1/p' | sed -n '/\./p;/^\(idle\|idle-us\|wakeup-us\|patience-us\|workers\)$/p' | while IFS= read -r key; do
 	word=${key##*.}
 	grep -q "\*$word\*" "$WEFT_ROOT/packaging/man/weft.yaml.5.scd" || fail "weft.yaml(5) does not know $key"
 done

@@ -34,6 +34,7 @@ for name in ("weft_worker_frames_total", "weft_worker_sleeps_total", "weft_worke
     assert name in text, name
 assert '# UNIT weft_port_cpu_seconds seconds\n' in text
 assert re.search(r'^weft_port_cpu_seconds_total{port="vm1"} \d+\.\d{9}$', text, re.M)
+assert re.search(r'^weft_port_waited_seconds_total{port="vm1"} 0\.0{9}$', text, re.M)
 assert get("/other")[0] == 404
 assert get("/metrics", "POST")[0] in (405, 501)
 # Silent, endless and half-closed clients: the next one is served all the same.

@@ -57,7 +57,7 @@ static void *echo_thread(void *arg)
 	while (!__atomic_load_n(&e->stop, __ATOMIC_RELAXED)) {
 		bool idle = true;
 		for (unsigned q = 0; q < e->port->n_rxq; q++) {
-			uint32_t n = ops->rx(e->port, q, &b, st);
+			uint32_t n = ops->rx(e->port, q, &b, FRAME_BURST, st);
 			if (!n)
 				continue;
 			idle = false;

@@ -32,7 +32,7 @@ struct fake_port {
 	struct fake_queue q[PORT_QUEUES_MAX];
 	struct fake_frame *out;
 	uint32_t n_out, max_out;
-	bool forgetful, ordered;
+	bool forgetful, ordered, spills;
 	uint32_t view_len;
 	uint64_t cost;
 	struct frame_seg *views[FRAME_BURST];
@@ -171,7 +171,8 @@ static void lend_in_views(struct fake_port *p, uint32_t i, struct frame *f)
 	f->n_segs = (uint16_t)n;
 }
 
-static uint32_t fake_rx(struct port *port, unsigned q, struct burst *b, struct port_stats *st)
+static uint32_t fake_rx(
+	struct port *port, unsigned q, struct burst *b, uint32_t max, struct port_stats *st)
 {
 	struct fake_port *p = fake(port);
 	struct fake_queue *fq = &p->q[q];
@@ -179,7 +180,7 @@ static uint32_t fake_rx(struct port *port, unsigned q, struct burst *b, struct p
 	pthread_mutex_lock(&p->lock);
 	fq->calls.rx++;
 	assert(fq->n_lent == 0); // what was lent before was given back
-	uint32_t n = fq->n_in < FRAME_BURST ? fq->n_in : FRAME_BURST;
+	uint32_t n = fq->n_in < max ? fq->n_in : max;
 	burst_begin(b);
 	for (uint32_t i = 0; i < n; i++) {
 		const struct fake_frame *from = &fq->in[i];
@@ -211,6 +212,19 @@ static uint32_t fake_rx(struct port *port, unsigned q, struct burst *b, struct p
 			;
 	}
 	return n;
+}
+
+static enum port_backlog fake_rx_backlog(struct port *port, unsigned q)
+{
+	struct fake_port *p = fake(port);
+	enum port_backlog backlog;
+
+	pthread_mutex_lock(&p->lock);
+	backlog = !p->q[q].n_in ? PORT_BACKLOG_NONE
+		  : p->spills   ? PORT_BACKLOG_SPILLS
+				: PORT_BACKLOG_KEPT;
+	pthread_mutex_unlock(&p->lock);
+	return backlog;
 }
 
 static void fake_rx_done(struct port *port, unsigned q, struct burst *b)
@@ -297,6 +311,21 @@ static void fake_tx_fetch(struct port *port, unsigned q, uint32_t n)
 	leave_tx(fq);
 }
 
+static uint32_t fake_tx_room(struct port *port, unsigned q, uint32_t want, struct port_stats *st)
+{
+	struct fake_port *p = fake(port);
+	struct fake_queue *fq = &p->q[q];
+	uint32_t room;
+
+	enter_tx(fq);
+	pthread_mutex_lock(&p->lock);
+	assert(want > 0);
+	room = fq->room < want ? fq->room : want;
+	pthread_mutex_unlock(&p->lock);
+	leave_tx(fq);
+	return room;
+}
+
 static uint32_t fake_tx(struct port *port, unsigned q, const struct frame *f, const uint8_t *list,
 	uint32_t n, struct port_stats *st)
 {
@@ -364,9 +393,10 @@ static void fake_disarm(struct port *port, unsigned q)
 	pthread_mutex_unlock(&p->lock);
 }
 
-#define COMMON                                                                                    \
-	.close = fake_close, .set = fake_set, .describe = fake_describe, .rx = fake_rx,           \
-	.rx_done = fake_rx_done, .tx = fake_tx, .tx_fetch = fake_tx_fetch, .notify = fake_notify, \
+#define COMMON                                                                          \
+	.close = fake_close, .set = fake_set, .describe = fake_describe, .rx = fake_rx, \
+	.rx_backlog = fake_rx_backlog, .rx_done = fake_rx_done, .tx = fake_tx,          \
+	.tx_room = fake_tx_room, .tx_fetch = fake_tx_fetch, .notify = fake_notify,      \
 	.arm = fake_arm, .disarm = fake_disarm
 
 const struct port_ops fake_port_ops = {.type = "fake", .open = fake_open, COMMON};
@@ -469,6 +499,13 @@ void fake_set_room(struct port *port, unsigned q, uint32_t n)
 {
 	pthread_mutex_lock(&fake(port)->lock);
 	fake(port)->q[q].room = n;
+	pthread_mutex_unlock(&fake(port)->lock);
+}
+
+void fake_set_spills(struct port *port, bool spills)
+{
+	pthread_mutex_lock(&fake(port)->lock);
+	fake(port)->spills = spills;
 	pthread_mutex_unlock(&fake(port)->lock);
 }
 

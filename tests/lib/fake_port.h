@@ -45,6 +45,8 @@ bool fake_wait(struct port *port, uint32_t n);
 void fake_set_room(struct port *port, unsigned q, uint32_t n);
 // Room that appears as soon as a call of tx found none: for polling again.
 void fake_set_late_room(struct port *port, unsigned q, uint32_t n);
+// Whether frames that are not lent will be lost.
+void fake_set_spills(struct port *port, bool spills);
 void fake_set_link(struct port *port, enum port_link link, const char *why);
 void fake_set_queues(struct port *port, uint32_t n_txq);
 void fake_set_offloads(struct port *port, uint32_t offloads);

@@ -92,6 +92,12 @@ int switch_set_workers(struct sw *sw, const int32_t *cores, uint32_t n, struct e
 	return 0;
 }
 
+int switch_set_patience(struct sw *sw, uint32_t us, struct error *err)
+{
+	sw->config.patience_us = us;
+	return 0;
+}
+
 int switch_set_idle(struct sw *sw, bool poll, uint32_t us, struct error *err)
 {
 	sw->config.idle_poll = poll;

@@ -201,7 +201,7 @@ static bool rx_some(void *ctx)
 {
 	struct port_rig *r = ctx;
 	for (r->q = 0; r->q < r->port->n_rxq; r->q++)
-		if (r->port->ops->rx(r->port, r->q, &r->burst, &r->st))
+		if (r->port->ops->rx(r->port, r->q, &r->burst, FRAME_BURST, &r->st))
 			return true;
 	return false;
 }

@@ -13,7 +13,7 @@
 
 struct sw *load_switch(uint32_t n_workers)
 {
-	struct switch_config config = {.n_workers = n_workers};
+	struct switch_config config = {.n_workers = n_workers, .patience_us = 1000};
 	struct sw *sw = NULL;
 
 	for (uint32_t i = 0; i < n_workers; i++)

@@ -36,6 +36,7 @@ int rig_setup(void **state)
 		snprintf(c.name, sizeof(c.name), "p%u", i);
 		assert_int_equal(port_new(&c, &up, &r->port[i], NULL), 0);
 		r->port[i]->id = i;
+		r->port[i]->cycles_hz = 1000000000;
 		r->vlan[i].access = 1;
 		r->in[i] = (struct plan_input){
 			.port = r->port[i], .lanes = r->lanes[i], .vlan = &r->vlan[i]};
@@ -61,14 +62,8 @@ int rig_teardown(void **state)
 // One pass over all queues.
 void rig_pass(struct rig *r)
 {
-	for (uint32_t i = 0; i < r->plan->n_rxq[0]; i++) {
-		const struct plan_rxq *rq = &r->plan->rxq[0][i];
-		if (!rq->ops->rx(rq->port, rq->q, &r->burst, rq->stats))
-			continue;
-		forward(&r->fw, rq, &r->burst);
-		rq->ops->rx_done(rq->port, rq->q, &r->burst);
-		forward_touch_rx(&r->fw, rq);
-	}
+	for (uint32_t i = 0; i < r->plan->n_rxq[0]; i++)
+		forward_queue(&r->fw, &r->plan->rxq[0][i], &r->burst);
 	forward_notify(&r->fw);
 }
 

@@ -360,6 +360,34 @@ static void test_kill_9_leaves_the_host_connected_and_a_restart_works(void **sta
 	assert_false(has_program());
 }
 
+// Frames may wait as long as the kernel has buffers enough for what comes meanwhile.
+static void test_half_of_the_ring_may_wait(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	bool kept[PORT_QUEUES_MAX] = {false};
+	unsigned full = PORT_QUEUES_MAX;
+	rig_open_ok(r, &c);
+	// One that is empty may have to wake the kernel.
+	for (unsigned q = 0; q < r->port->n_rxq; q++)
+		assert_int_equal(r->port->ops->rx_backlog(r->port, q), PORT_BACKLOG_SPILLS);
+	for (unsigned sent = 1; full == PORT_QUEUES_MAX; sent++) {
+		assert_true(sent < 10000);
+		rig_far_send(r, 60, sent);
+		for (unsigned q = 0; q < r->port->n_rxq; q++) {
+			bool keeps = r->port->ops->rx_backlog(r->port, q) == PORT_BACKLOG_KEPT;
+			if (kept[q] && !keeps)
+				full = q;
+			kept[q] = keeps;
+		}
+		assert_true(full == PORT_QUEUES_MAX || sent > XDP_QUEUE_RING / 2);
+	}
+	assert_int_equal(
+		r->port->ops->rx(r->port, full, &r->burst, FRAME_BURST, &r->st), FRAME_BURST);
+	r->port->ops->rx_done(r->port, full, &r->burst);
+	assert_int_equal(r->port->ops->rx_backlog(r->port, full), PORT_BACKLOG_KEPT);
+}
+
 static void test_what_the_kernel_dropped_is_told(void **state)
 {
 	struct port_rig *r = *state;
@@ -376,7 +404,7 @@ static void test_what_the_kernel_dropped_is_told(void **state)
 		before = r->st.rx_frames;
 		for (unsigned i = 0; i < 8192 / FRAME_BURST; i++)
 			for (r->q = 0; r->q < r->port->n_rxq; r->q++)
-				if (r->port->ops->rx(r->port, r->q, &r->burst, &r->st))
+				if (r->port->ops->rx(r->port, r->q, &r->burst, FRAME_BURST, &r->st))
 					rig_rx_done(r);
 	} while (r->st.rx_frames != before);
 	rig_exchange(r, 100);
@@ -420,8 +448,9 @@ static void test_a_worker_that_sleeps_after_long_work_is_woken(void **state)
 	for (unsigned round = 0; round < 2; round++) {
 		for (unsigned i = 0; i < 2 * XDP_QUEUE_AWAKE; i++)
 			for (unsigned q = 0; q < 4; q++)
-				assert_int_equal(
-					r->port->ops->rx(r->port, q, &r->burst, &r->st), 0);
+				assert_int_equal(r->port->ops->rx(r->port, q, &r->burst,
+							 FRAME_BURST, &r->st),
+					0);
 		for (unsigned q = 0; q < 4; q++)
 			assert_int_equal(r->port->rxq[q].fd, -1);
 		for (unsigned q = 0; q < 4; q++)
@@ -458,6 +487,7 @@ int main(void)
 		T(test_a_foreign_program_is_refused_by_name),
 		T(test_a_foreign_program_in_place_of_ours_stays),
 		T(test_kill_9_leaves_the_host_connected_and_a_restart_works),
+		T(test_half_of_the_ring_may_wait),
 		T(test_what_the_kernel_dropped_is_told),
 		T(test_a_sleeping_worker_is_woken),
 		T(test_a_worker_that_sleeps_after_long_work_is_woken),

@@ -67,7 +67,7 @@ static void test_a_removed_device_may_come_back(void **state)
 	// A worker that still sends or polls finds nothing, and nothing bad.
 	assert_int_equal(rig_tx(r, 0, 100, 1), 1);
 	assert_int_equal(r->st.drop[DROP_port_down], 1);
-	assert_int_equal(r->port->ops->rx(r->port, 0, &r->burst, &r->st), 0);
+	assert_int_equal(r->port->ops->rx(r->port, 0, &r->burst, FRAME_BURST, &r->st), 0);
 	assert_string_equal(rig_says(r, "mode"), "none");
 	again(r);
 	rig_wait_link(r, PORT_LINK_UP);
@@ -336,7 +336,7 @@ static void *worker_main(void *arg)
 	rcu_register_thread();
 	while (!__atomic_load_n(&w->stop, __ATOMIC_RELAXED)) {
 		for (unsigned q = 0; q < port->n_rxq; q++)
-			if (ops->rx(port, q, b, st)) {
+			if (ops->rx(port, q, b, FRAME_BURST, st)) {
 				ops->tx(port, 0, b->f, list, b->n, st); // straight back
 				ops->rx_done(port, q, b);
 				__atomic_thread_fence(__ATOMIC_SEQ_CST);

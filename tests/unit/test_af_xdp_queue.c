@@ -103,6 +103,14 @@ static void kernel_gives(struct fake *k, uint64_t addr, uint32_t len, uint32_t o
 	k->index[2][0]++;
 }
 
+// Completes the next n frames that were taken off the transmit ring.
+static void kernel_completes(struct fake *k, uint32_t n)
+{
+	for (; n; n--, k->index[1][0]++)
+		k->comp[k->index[1][0] % XDP_QUEUE_RING] =
+			k->tx[k->index[1][0] % XDP_QUEUE_RING].addr;
+}
+
 // The kernel sends and completes everything on the transmit ring.
 static uint32_t kernel_sends(struct fake *k)
 {
@@ -117,9 +125,14 @@ static uint32_t kernel_sends(struct fake *k)
 	return n;
 }
 
+static uint32_t rx_max(struct fake *k, uint32_t max)
+{
+	return xdp_queue_rx(k->q, &k->burst, max, &k->st);
+}
+
 static uint32_t rx(struct fake *k)
 {
-	return xdp_queue_rx(k->q, &k->burst, &k->st);
+	return rx_max(k, FRAME_BURST);
 }
 
 static struct xdp_census census(struct fake *k)
@@ -145,6 +158,24 @@ static void test_buffers_go_round(void **state)
 		assert_int_equal(census(k).rx_fill, XDP_QUEUE_RING);
 		assert_true(census(k).conserved);
 	}
+}
+
+static void test_no_more_is_lent_than_asked_for(void **state)
+{
+	struct fake *k = *state;
+	for (unsigned i = 0; i < 20; i++)
+		kernel_gives(k, kernel_takes(k) + 256, 60 + i, 0);
+	assert_int_equal(xdp_queue_backlog(k->q), 20);
+	assert_int_equal(rx_max(k, 7), 7);
+	assert_int_equal(k->burst.f[6].len, 66);
+	xdp_queue_rx_done(k->q);
+	assert_int_equal(xdp_queue_backlog(k->q), 13);
+	assert_int_equal(rx_max(k, 1), 1);
+	assert_int_equal(k->burst.f[0].len, 67);
+	xdp_queue_rx_done(k->q);
+	assert_int_equal(rx(k), 12);
+	xdp_queue_rx_done(k->q);
+	assert_int_equal(xdp_queue_backlog(k->q), 0);
 }
 
 // One wrong entry: refused, counted, and the queue goes on.
@@ -447,6 +478,29 @@ static void test_the_kernel_is_woken_once_and_if_it_wishes(void **state)
 }
 
 // Kernels before Linux 6.17 send 32 frames a call.
+// Who asks for room finds what the kernel has given back, and wakes it if that is what it takes.
+static void test_room_is_what_the_kernel_has_sent(void **state)
+{
+	struct fake *k = *state;
+	assert_int_equal(xdp_queue_room(k->q, FRAME_BURST, &k->st), FRAME_BURST);
+	for (unsigned i = 0; i < XDP_QUEUE_RING / FRAME_BURST; i++)
+		send_frames(k, FRAME_BURST);
+	k->index[3][2] = XDP_RING_NEED_WAKEUP;
+	assert_int_equal(xdp_queue_room(k->q, FRAME_BURST, &k->st), 0);
+	assert_true(wake.calls > 0);
+	// Taken off the ring and not sent yet, there is no buffer; then there is.
+	wake.frames = 100;
+	xdp_queue_room(k->q, FRAME_BURST, &k->st);
+	assert_int_equal(xdp_queue_room(k->q, FRAME_BURST, &k->st), 0);
+	kernel_completes(k, 100);
+	assert_int_equal(xdp_queue_room(k->q, FRAME_BURST, &k->st), 100);
+	assert_int_equal(xdp_queue_room(k->q, 50, &k->st), 50);
+	kernel_completes(k, 28);
+	wake.calls = 0;
+	assert_int_equal(xdp_queue_room(k->q, FRAME_BURST, &k->st), FRAME_BURST);
+	assert_int_equal(wake.calls, 0); // there was room: no system call
+}
+
 static void test_it_is_woken_until_all_are_sent(void **state)
 {
 	struct fake *k = *state;
@@ -631,6 +685,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_buffers_go_round),
+		T(test_no_more_is_lent_than_asked_for),
 		T(test_addresses_and_lengths_are_checked),
 		T(test_a_buffer_given_twice_is_lent_once),
 		T(test_short_frames_are_dropped_and_their_buffers_come_back),
@@ -645,6 +700,7 @@ int main(void)
 		T(test_long_frames_are_cut_into_buffers),
 		T(test_a_tag_makes_no_frame_too_long),
 		T(test_the_kernel_is_woken_once_and_if_it_wishes),
+		T(test_room_is_what_the_kernel_has_sent),
 		T(test_it_is_woken_until_all_are_sent),
 		T(test_what_the_kernel_did_not_take_is_offered_again),
 		T(test_checksum_requests_out_of_the_frame_are_dropped),

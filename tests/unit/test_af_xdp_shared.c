@@ -87,7 +87,7 @@ static bool all_seen(void *ctx)
 			seen->host = true;
 	}
 	for (r->q = 0; r->q < r->port->n_rxq; r->q++) {
-		if (!r->port->ops->rx(r->port, r->q, &r->burst, &r->st))
+		if (!r->port->ops->rx(r->port, r->q, &r->burst, FRAME_BURST, &r->st))
 			continue;
 		for (uint32_t i = 0; i < r->burst.n; i++) {
 			struct frame *f = &r->burst.f[i];

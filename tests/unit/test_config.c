@@ -34,6 +34,7 @@ static void every_key_arrives(void **state)
 		"idle: poll\n"
 		"idle-us: 70\n"
 		"wakeup-us: 20\n"
+		"patience-us: 0\n"
 		"fdb: {age: 60, max: 1000, static: [{mac: 52:54:00:00:00:01, vlan: 10, port: a}]}\n"
 		"api: {socket: /run/x.sock, group: root, admin-group: root}\n"
 		"metrics: {listen: 127.0.0.1:9469}\n"
@@ -61,6 +62,7 @@ static void every_key_arrives(void **state)
 	assert_true(c->sw.idle_poll);
 	assert_int_equal(c->sw.idle_us, 70);
 	assert_int_equal(c->wakeup_us, 20);
+	assert_int_equal(c->sw.patience_us, 0);
 	assert_int_equal(c->sw.age_s, 60);
 	assert_int_equal(c->sw.fdb_max, 1000);
 	assert_int_equal(c->n_fixed, 1);
@@ -102,6 +104,7 @@ static void an_empty_file_is_all_defaults(void **state)
 
 	assert_int_equal(c->n_ports, 0);
 	assert_int_equal(c->sw.n_workers, 0);
+	assert_int_equal(c->sw.patience_us, PATIENCE_DEFAULT_US);
 	assert_string_equal(c->api_socket, CONFIG_SOCKET_DEFAULT);
 	assert_int_equal(c->log_level, 6);
 	config_free(c);

@@ -104,7 +104,7 @@ static void give_frame(struct copy *k, const void *bytes, uint32_t len, uint32_t
 
 static uint32_t rx(struct copy *k)
 {
-	return host_copy_rx(k->c, &k->burst, &k->st);
+	return host_copy_rx(k->c, &k->burst, FRAME_BURST, &k->st);
 }
 
 static void all_slots_are_the_kernels(const struct copy *k)
@@ -145,6 +145,19 @@ static void test_frames_of_all_lengths_are_lent_whole(void **state)
 		all_slots_are_the_kernels(k);
 	}
 	assert_int_equal(k->st.rx_frames, N(lengths));
+}
+
+static void test_no_more_is_lent_than_asked_for(void **state)
+{
+	struct copy *k = *state;
+	static uint8_t bytes[60];
+	fill(bytes, sizeof(bytes), 1);
+	for (unsigned i = 0; i < 5; i++)
+		give_frame(k, bytes, sizeof(bytes), 0);
+	assert_int_equal(host_copy_rx(k->c, &k->burst, 3, &k->st), 3);
+	host_copy_rx_done(k->c);
+	assert_int_equal(rx(k), 2);
+	host_copy_rx_done(k->c);
 }
 
 // What a slot says of its frame is held against the slot before anything is read.
@@ -363,6 +376,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_frames_of_all_lengths_are_lent_whole),
+		T(test_no_more_is_lent_than_asked_for),
 		T(test_frames_that_leave_their_slot_are_refused),
 		T(test_frames_without_a_header_are_refused),
 		T(test_a_ring_of_refused_frames_ends),

@@ -189,10 +189,24 @@ static void test_a_look_ends_whatever_is_dropped(void **state)
 	for (unsigned i = 0; i < 2 * FRAME_BURST; i++)
 		assert_int_equal(writev(r->far, iov, 2), sizeof(claim) + sizeof(bytes));
 	for (unsigned look = 1; look <= 2; look++) {
-		assert_int_equal(r->port->ops->rx(r->port, 0, &r->burst, &r->st), 0);
+		assert_int_equal(r->port->ops->rx(r->port, 0, &r->burst, FRAME_BURST, &r->st), 0);
 		assert_int_equal(r->st.drop[DROP_malformed], look * FRAME_BURST);
 	}
 	assert_int_equal(r->st.notified, 2 * FRAME_BURST);
+}
+
+static void test_no_more_is_lent_than_asked_for(void **state)
+{
+	struct port_rig *r = *state;
+	static uint8_t bytes[100];
+	open_tap(r);
+	rig_fill(bytes, sizeof(bytes), 1);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(write(r->far, bytes, sizeof(bytes)), sizeof(bytes));
+	assert_int_equal(r->port->ops->rx(r->port, 0, &r->burst, 3, &r->st), 3);
+	rig_rx_done(r);
+	assert_int_equal(r->port->ops->rx(r->port, 0, &r->burst, FRAME_BURST, &r->st), 2);
+	rig_rx_done(r);
 }
 
 static bool readable(void *ctx)
@@ -552,11 +566,11 @@ static void test_a_sleeping_worker_is_woken(void **state)
 	assert_true(r->port->ops->arm(r->port, 0));
 	r->port->ops->disarm(r->port, 0);
 	// The very first poll after sleep finds it: nothing is skipped.
-	assert_int_equal(r->port->ops->rx(r->port, 0, &r->burst, &r->st), 1);
+	assert_int_equal(r->port->ops->rx(r->port, 0, &r->burst, FRAME_BURST, &r->st), 1);
 	// Idle polls cost few system calls.
 	uint64_t before = r->st.notified;
 	for (unsigned i = 0; i < 1000; i++)
-		assert_int_equal(r->port->ops->rx(r->port, 0, &r->burst, &r->st), 0);
+		assert_int_equal(r->port->ops->rx(r->port, 0, &r->burst, FRAME_BURST, &r->st), 0);
 	assert_true(r->st.notified - before < 80);
 }
 
@@ -568,6 +582,7 @@ int main(void)
 		T(test_frames_above_the_mtu_are_counted),
 		T(test_the_hosts_offloads_are_claimed),
 		T(test_headers_of_a_segment_are_in_its_head),
+		T(test_no_more_is_lent_than_asked_for),
 		T(test_a_look_ends_whatever_is_dropped),
 		T(test_the_host_takes_partial_checksums_and_segments),
 		T(test_a_claim_the_kernel_refuses_is_counted),

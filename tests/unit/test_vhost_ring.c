@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // One ring, driven directly and with the burst loops of every instruction set that this CPU has: the
 // odd chain at each place of a burst, in memory that ends where it is said to end.
-#include "dataplane/port/vhost_ring.h"
-#include "dataplane/port/vhost_features.h"
+#include "tests/unit/ring_bed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,111 +12,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <cmocka.h>
-
-#define N(a) (sizeof(a) / sizeof((a)[0]))
-
-#define NEXT     VRING_DESC_F_NEXT
-#define WRITE    VRING_DESC_F_WRITE
-#define INDIRECT VRING_DESC_F_INDIRECT
-
-#define RING   64u
-#define CHAINS 20u // of a burst, so that some go by eights and the rest one by one
-#define SLOT   2048u
-// Guest memory: [A, B) and, adjacent for the guest but not for us, [B, END).
-#define A      UINT64_C(0x100000)
-#define B      (A + RING * SLOT)
-#define END    (B + 0x12000)
-#define MODERN FEATURE(VIRTIO_F_VERSION_1)
-
-static const struct vhost_burst_ops *sets[4];
-
-// A ring of its own, and memory.
-static struct bed {
-	struct vhost_ring r;
-	struct guestmem mem;
-	uint8_t *a, *b;
-	struct vring_desc *desc;
-	struct vring_avail *avail;
-	struct vring_used *used;
-	uint16_t size, start; // index that it starts at
-	struct port_stats st;
-	const struct vhost_burst_ops *ops;
-} bed;
-
-static _Alignas(64) struct burst burst;
-static uint8_t pattern[END - A]; // what memory holds at first
-
-static uint8_t *host(uint64_t gpa)
-{
-	return gpa < B ? bed.a + (gpa - A) : bed.b + (gpa - B);
-}
-
-static void bed_open(const struct vhost_burst_ops *ops, uint64_t features, uint16_t size,
-	uint16_t start, bool discard)
-{
-	struct vhost_ring_config c = {.features = features,
-		.size = size,
-		.next_avail = start,
-		.next_used = start,
-		.callfd = -1,
-		.kickfd = -1,
-		.discard = discard};
-	memset(&bed, 0, sizeof(bed));
-	guestmem_init(&bed.mem);
-	bed.a = malloc(B - A);
-	bed.b = malloc(END - B);
-	assert_int_equal(guestmem_add(&bed.mem, A, B - A, bed.a, 0), 0);
-	assert_int_equal(guestmem_add(&bed.mem, B, END - B, bed.b, 0), 0);
-	memcpy(bed.a, pattern, B - A);
-	memcpy(bed.b, pattern + (B - A), END - B);
-	bed.desc = c.desc = malloc(size * sizeof(*c.desc));
-	bed.avail = c.avail = malloc(sizeof(*c.avail) + size * 2u + 2);
-	bed.used = c.used = malloc(sizeof(*c.used) + size * sizeof(c.used->ring[0]) + 2);
-	memset(c.desc, 0, size * sizeof(*c.desc));
-	memset(c.avail, 0, sizeof(*c.avail) + size * 2u + 2);
-	memset(c.used, 0, sizeof(*c.used) + size * sizeof(c.used->ring[0]) + 2);
-	c.avail->idx = c.used->idx = start;
-	c.mem = &bed.mem;
-	bed.size = size;
-	bed.start = start;
-	bed.ops = ops;
-	assert_int_equal(vhost_ring_start(&bed.r, &c), 0);
-}
-
-static void bed_close(void)
-{
-	vhost_ring_stop(&bed.r);
-	free(bed.a);
-	free(bed.b);
-	free(bed.desc);
-	free(bed.avail);
-	free(bed.used);
-}
-
-// Descriptor i of a chain that starts there, and the chain as the next one offered.
-static void offer(uint16_t id, struct vring_desc d)
-{
-	bed.desc[id] = d;
-	bed.avail->ring[bed.avail->idx++ % bed.size] = id;
-}
-
-static struct vring_used_elem used(unsigned i)
-{
-	return bed.used->ring[(uint16_t)(bed.start + i) % bed.size];
-}
-
-static unsigned n_used(void)
-{
-	return (uint16_t)(bed.used->idx - bed.start);
-}
-
-static uint64_t all_drops(void)
-{
-	uint64_t sum = 0;
-	for (unsigned i = 0; i < N(bed.st.drop); i++)
-		sum += bed.st.drop[i];
-	return sum;
-}
 
 // The frame's bytes are those of guest memory from gpa on.
 static void assert_frame(const struct frame *f, uint64_t gpa, uint32_t len)
@@ -193,7 +87,7 @@ static void offer_sources(const struct odd *odd, unsigned p)
 static void check_lent(const struct odd *odd, unsigned p)
 {
 	unsigned n = odd->why == LENT ? CHAINS : CHAINS - 1, k = 0;
-	uint32_t got = bed.ops->lend(&bed.r, &burst, &bed.st);
+	uint32_t got = bed.ops->lend(&bed.r, &burst, FRAME_BURST, &bed.st);
 	if (got != n || all_drops() != CHAINS - n || (n < CHAINS && !bed.st.drop[odd->why]))
 		fail_msg("%s, %s at %u: lent %u", bed.ops->isa, odd->what, p, got);
 	for (unsigned i = 0; i < CHAINS; i++) {
@@ -234,12 +128,14 @@ static void test_an_impossible_head_among_sources(void **state)
 				bed_open(sets[s], MODERN, RING, 50, false);
 				offer_sources(&odd_sources[0], CHAINS);
 				bed.avail->ring[(50 + p) % RING] = heads[k];
-				assert_int_equal(bed.ops->lend(&bed.r, &burst, &bed.st), p);
+				assert_int_equal(
+					bed.ops->lend(&bed.r, &burst, FRAME_BURST, &bed.st), p);
 				assert_int_equal(bed.st.drop[DROP_malformed], 1);
 				assert_true(bed.r.vq.broken);
 				vhost_ring_give_back(&bed.r);
 				assert_int_equal(n_used(), p);
-				assert_int_equal(bed.ops->lend(&bed.r, &burst, &bed.st), 0);
+				assert_int_equal(
+					bed.ops->lend(&bed.r, &burst, FRAME_BURST, &bed.st), 0);
 				assert_false(vhost_ring_arm(&bed.r));
 				bed_close();
 			}
@@ -264,7 +160,7 @@ static void test_indirect_tables(void **state)
 				false);
 			memcpy(host(B), rows[k].table, sizeof(rows[k].table));
 			offer(3, rows[k].d);
-			uint32_t n = bed.ops->lend(&bed.r, &burst, &bed.st);
+			uint32_t n = bed.ops->lend(&bed.r, &burst, FRAME_BURST, &bed.st);
 			if (n != (rows[k].why == LENT) || (!n && !bed.st.drop[rows[k].why]))
 				fail_msg("%s, row %u: %u", sets[s]->isa, k, n);
 			if (n)
@@ -284,7 +180,7 @@ static void test_more_pieces_than_views(void **state)
 		offer((uint16_t)i, (struct vring_desc){B, 16 * RING, INDIRECT, 0});
 	unsigned lent = 0, bursts = 0;
 	while (lent < RING) {
-		uint32_t n = bed.ops->lend(&bed.r, &burst, &bed.st);
+		uint32_t n = bed.ops->lend(&bed.r, &burst, FRAME_BURST, &bed.st);
 		assert_in_range(n, 1, RING - lent);
 		for (unsigned i = 0; i < n; i++)
 			assert_frame(&burst.f[i], A + 12, 116);
@@ -306,7 +202,7 @@ static void test_more_pieces_than_views(void **state)
 		bed.desc[i] = (struct vring_desc){A, 1, NEXT, i + 1};
 	bed.desc[4095] = (struct vring_desc){B, 16 * 4096, INDIRECT, 0};
 	offer(0, bed.desc[0]);
-	assert_int_equal(bed.ops->lend(&bed.r, &burst, &bed.st), 0);
+	assert_int_equal(bed.ops->lend(&bed.r, &burst, FRAME_BURST, &bed.st), 0);
 	assert_int_equal(bed.st.drop[DROP_malformed], 1);
 	assert_int_equal(n_used(), 1);
 	bed_close();
@@ -317,7 +213,7 @@ static void test_a_disabled_ring_takes_and_drops(void **state)
 	for (unsigned s = 0; sets[s]; s++) {
 		bed_open(sets[s], MODERN, RING, 0, true);
 		offer_sources(&odd_sources[0], CHAINS);
-		assert_int_equal(bed.ops->lend(&bed.r, &burst, &bed.st), 0);
+		assert_int_equal(bed.ops->lend(&bed.r, &burst, FRAME_BURST, &bed.st), 0);
 		assert_int_equal(bed.st.drop[DROP_port_down], CHAINS);
 		assert_int_equal(n_used(), CHAINS);
 		bed_close();
@@ -371,7 +267,7 @@ static void test_claims(void **state)
 			memcpy(host(A + hdr_len), ip, sizeof(ip));
 			*host(A + hdr_len + 34 + 12) = 0x50; // a TCP header of 20 bytes
 			offer(0, (struct vring_desc){A, hdr_len + 14 + 0x3d4, 0, 0});
-			uint32_t n = bed.ops->lend(&bed.r, &burst, &bed.st);
+			uint32_t n = bed.ops->lend(&bed.r, &burst, FRAME_BURST, &bed.st);
 			if (n != (rows[k / 2].why == LENT) || (!n && !bed.st.drop[rows[k / 2].why]))
 				fail_msg("%s, %s: %u", sets[s]->isa, rows[k / 2].what, n);
 			if (n)
@@ -396,37 +292,13 @@ static void test_claims(void **state)
 		memcpy(f + 12, (uint8_t[]){0x86, 0xdd, 0x60, 0, 0, 0, 3, 0xe8, k < 2 ? 6 : 17}, 9);
 		f[66] = 0x50;
 		offer(0, (struct vring_desc){A, 12 + 54 + 1000, 0, 0});
-		assert_int_equal(bed.ops->lend(&bed.r, &burst, &bed.st), !(k & 1));
+		assert_int_equal(bed.ops->lend(&bed.r, &burst, FRAME_BURST, &bed.st), !(k & 1));
 		assert_int_equal(bed.st.drop[DROP_malformed], k & 1);
 		bed_close();
 	}
 }
 
 // --- To the guest ---
-
-static struct frame frames[CHAINS];
-static uint8_t bytes[CHAINS][SLOT];
-static const uint8_t list[] = {
-	0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19};
-
-// Frames as switched: pieces are behind the head; `moved`: a tag was popped or pushed.
-static void make_frames(uint32_t base, uint32_t step, int moved)
-{
-	for (unsigned i = 0; i < CHAINS; i++) {
-		struct frame *f = &frames[i];
-		uint32_t len = base + i * step;
-		memset(f, 0, sizeof(*f));
-		for (uint32_t k = 0; k < len; k++)
-			bytes[i][k] = (uint8_t)(i * 11 + k * 3 + k / 256);
-		f->len = len;
-		f->head_len = (uint16_t)(len < FRAME_HEAD ? len : FRAME_HEAD);
-		f->head_off = (uint8_t)(FRAME_HEAD_OFF + moved);
-		memcpy(frame_head(f), bytes[i], f->head_len);
-		f->seg = (struct frame_seg){bytes[i] + f->head_len, len - f->head_len};
-		f->segs = &f->seg;
-		f->n_segs = f->seg.len > 0;
-	}
-}
 
 static void expect_delivered(uint64_t gpa, const uint8_t *hdr, uint32_t hdr_len, unsigned i)
 {
@@ -530,7 +402,7 @@ static void test_the_log_has_each_page_written(void **state)
 		bed.r.log_used = USED_GPA;
 		memset(log, 0, sizeof(log));
 		offer(0, (struct vring_desc){A, 112, 0, 0});
-		assert_int_equal(bed.ops->lend(&bed.r, &burst, &bed.st), 1);
+		assert_int_equal(bed.ops->lend(&bed.r, &burst, FRAME_BURST, &bed.st), 1);
 		assert_true(logged(log) == 0);
 		vhost_ring_give_back(&bed.r);
 		assert_true(logged(log) == (first | second));
@@ -733,22 +605,6 @@ static void test_descriptors_of_events(void **state)
 	fd = dup(0);
 	assert_true(fd <= lowest);
 	close(fd);
-}
-
-static int choose_sets(void **state)
-{
-	unsigned n = 0;
-	for (unsigned i = 0; i < sizeof(pattern); i++)
-		pattern[i] = (uint8_t)(i * 7 + i / 251);
-	sets[n++] = &vhost_burst_base;
-#ifdef __x86_64__
-	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))
-		sets[n++] = &vhost_burst_avx2;
-	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-		__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2"))
-		sets[n++] = &vhost_burst_avx512;
-#endif
-	return 0;
 }
 
 int main(void)

@@ -83,7 +83,7 @@ static void lend(struct front_guest *g, unsigned n)
 			front_guest_send(g, 0, NULL, frame, sizeof(frame), ECHO_WAIT_MS), 0);
 	}
 	for (int i = 0; i < ECHO_WAIT_MS && !got; i++) {
-		got = rig.port->ops->rx(rig.port, 0, &rig.burst, &rig.st);
+		got = rig.port->ops->rx(rig.port, 0, &rig.burst, FRAME_BURST, &rig.st);
 		if (!got)
 			usleep(1000);
 	}
@@ -169,10 +169,11 @@ static void a_burst_of_endless_chains_is_cut(void **state)
 
 	start_guest_of(&g, 1024);
 	offer_endless(front_guest_txq(&g, 0), 1024, 0);
-	rig.port->ops->rx(rig.port, 0, &rig.burst, &rig.st);
+	rig.port->ops->rx(rig.port, 0, &rig.burst, FRAME_BURST, &rig.st);
 	assert_in_range(used_idx(front_guest_txq(&g, 0)), 1, 16);
 	for (unsigned i = 0; i < 1024; i++)
-		assert_int_equal(rig.port->ops->rx(rig.port, 0, &rig.burst, &rig.st), 0);
+		assert_int_equal(
+			rig.port->ops->rx(rig.port, 0, &rig.burst, FRAME_BURST, &rig.st), 0);
 	assert_int_equal(used_idx(front_guest_txq(&g, 0)), 1024);
 	assert_int_equal(rig.st.drop[DROP_too_short], 1024);
 	front_guest_fini(&g);

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// How long the frames of a queue wait for room at their destination before they are dropped.
+//
+// A guest whose CPU was taken away for a while comes back to a full ring. Frames for it need not be
+// lost meanwhile: they lie in their sender's memory, and stay there if they are not lent. But what
+// waits holds up what is behind it, and a guest may fill its ring on purpose. So a wait lasts
+// `limit` at most, and in the long run one PATIENCE_SHARE-th of the time is spent waiting; waits of
+// PATIENCE_CREDIT limits are free, as a host takes CPUs away several times in a row.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PATIENCE_SHARE  32
+#define PATIENCE_CREDIT 16
+
+// In ticks of the cycle counter; all 0 at first. One owner.
+struct patience {
+	uint64_t since; // when this wait began; 0: nothing waits
+	uint64_t last;  // when that was seen last
+	uint64_t paid;  // when all waits so far will be paid for
+};
+
+// Frames wait, seen at `now`. Returns for how long they have since the last time.
+static inline uint64_t patience_wait(struct patience *p, uint64_t now)
+{
+	uint64_t waited;
+
+	if (!p->since)
+		p->since = p->last = now;
+	waited = now - p->last;
+	p->last = now;
+	if ((int64_t)(p->paid - now) < 0)
+		p->paid = now;
+	p->paid += waited * PATIENCE_SHARE;
+	return waited;
+}
+
+// Nothing waits any more.
+static inline void patience_end(struct patience *p)
+{
+	if (p->since)
+		p->since = 0;
+}
+
+// Whether frames may wait, or go on waiting. limit 0: never.
+static inline bool patience_lasts(const struct patience *p, uint64_t now, uint64_t limit)
+{
+	return limit && (!p->since || now - p->since <= limit) &&
+	       (int64_t)(p->paid - now) <= (int64_t)(limit * PATIENCE_CREDIT * PATIENCE_SHARE);
+}
