@@ -252,12 +252,19 @@ static void wait_again(struct port *port, unsigned q, struct xdp_queue *xq)
 	xq->rx.awake = 0;
 }
 
-// Receives, unless it is better to let frames gather first.
+// Whether it is better to let frames gather first.
+static inline bool is_paused(const struct xdp_queue *xq)
+{
+	const struct xdp_pause *pause = &xq->rx.pause;
+	return xdp_pause_is_likely(pause) && xdp_pause_is_on(pause, cycles());
+}
+
+// Receives, unless frames are to gather first.
 static inline uint32_t look(struct port *port, struct xdp_queue *xq, struct burst *b, uint32_t max,
 	struct port_stats *st)
 {
 	struct xdp_pause *pause = &xq->rx.pause;
-	if (xdp_pause_is_likely(pause) && xdp_pause_is_on(pause, cycles())) {
+	if (is_paused(xq)) {
 		b->n = b->flags = b->bytes = 0;
 		return 0;
 	}
@@ -291,12 +298,18 @@ static uint32_t af_xdp_rx(
 
 // While the kernel has buffers left for what comes, nothing is lost by waiting. If there is nothing, rx is
 // to look: it may have to wake the kernel.
-static enum port_backlog af_xdp_rx_backlog(struct port *port, unsigned q)
+static uint32_t af_xdp_rx_backlog(struct port *port, unsigned q, uint32_t want)
 {
 	struct xdp_queue *xq = queue_get(af_xdp(port), q);
-	uint32_t n = xq ? xdp_queue_backlog(xq) : 0;
 
-	return n && n <= XDP_QUEUE_RING / 2 ? PORT_BACKLOG_KEPT : PORT_BACKLOG_SPILLS;
+	if (!xq)
+		return PORT_BACKLOG_UNKNOWN;
+	if (is_paused(xq))
+		return 0;
+	uint32_t n = xdp_queue_backlog(xq);
+	if (!n || n > XDP_QUEUE_RING / 4 * 3)
+		return PORT_BACKLOG_UNKNOWN;
+	return n < want ? n : want;
 }
 
 static void af_xdp_rx_done(struct port *port, unsigned q, struct burst *b)

@@ -22,9 +22,8 @@ enum port_link { PORT_LINK_DOWN, PORT_LINK_UP };
 // Halves of a queue pair, seen from the switch: PORT_RX lends frames, PORT_TX takes them.
 enum port_dir { PORT_RX = 1 << 0, PORT_TX = 1 << 1 };
 
-// Frames that are not lent yet: none, and rx need not be called; some, which stay where they are until
-// they are lent; so many that others will be lost, or not known.
-enum port_backlog { PORT_BACKLOG_NONE, PORT_BACKLOG_KEPT, PORT_BACKLOG_SPILLS };
+// An answer of port_ops.rx_backlog: it is not known, or frames that are not lent now may be lost.
+#define PORT_BACKLOG_UNKNOWN UINT32_MAX
 
 // What the receiver behind a port can finish by itself: enum offload, under the port's names.
 enum port_offload {
@@ -115,8 +114,9 @@ struct port_ops {
 	// what it lends. Returns b->n.
 	uint32_t (*rx)(struct port *port, unsigned q, struct burst *b, uint32_t max,
 		struct port_stats *st);
-	// W. What rx would find now. May be NULL: not known.
-	enum port_backlog (*rx_backlog)(struct port *port, unsigned q);
+	// W. How many frames rx would find now, at most `want`, that stay where they are until they are lent.
+	// 0: none, and rx need not be called. Or PORT_BACKLOG_UNKNOWN. May be NULL: not known.
+	uint32_t (*rx_backlog)(struct port *port, unsigned q, uint32_t want);
 	// W. Gives the frames of the last rx back, once, after all destinations have copied.
 	void (*rx_done)(struct port *port, unsigned q, struct burst *b);
 	// W. Copies the frames f[list[0..n)] into queue `q` in this order and publishes them once.

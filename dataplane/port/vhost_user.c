@@ -47,11 +47,11 @@ static uint32_t vhost_user_rx(
 	return vhost_ring_lend(r, b, max, st);
 }
 
-static enum port_backlog vhost_user_rx_backlog(struct port *port, unsigned q)
+static uint32_t vhost_user_rx_backlog(struct port *port, unsigned q, uint32_t want)
 {
 	struct vhost_ring *r = ring_of(port, 2 * q + 1);
 
-	return r && vq_device_avail(&r->vq, 1) ? PORT_BACKLOG_KEPT : PORT_BACKLOG_NONE;
+	return r ? vq_device_avail(&r->vq, want) : 0;
 }
 
 static void vhost_user_rx_done(struct port *port, unsigned q, struct burst *b)

@@ -154,6 +154,7 @@ static void spread(struct forward *fw, const struct plan_port *out, uint32_t n_t
 	struct frame_list part[PORT_QUEUES_MAX];
 	uint32_t used = 0;
 
+	fw->is_spread = true;
 	for (uint32_t i = 0; i < list->n; i++) {
 		unsigned q = queue_of(&fw->burst->f[list->f[i]], n_txq);
 		if (!(used >> q & 1)) {
@@ -245,6 +246,7 @@ static void send_parts(struct forward *fw, const struct plan_port *out, const st
 		all[i] = (uint8_t)i;
 	offload_segmenter_init(&s, f, port_load(&out->port->offloads));
 	fw->each = offload_cut(s.left, s.gso_size);
+	fw->is_spread = true;
 	while ((n = offload_segment_next(&s, fw->parts.f, FRAME_BURST, fw->views, SEGMENT_VIEWS)) >
 		0) {
 		uint32_t done = transmit(fw, out, q, fw->parts.f, all, (uint32_t)n);
@@ -337,48 +339,42 @@ void deliver_remember(struct forward *fw, uint32_t id, uint8_t at, uint32_t n)
 		.is_known = true};
 }
 
-uint32_t deliver_room(struct forward *fw, const struct plan_rxq *rq)
+// How many of n frames there is room for where the last ones went, if that is known.
+static uint32_t room_for(struct forward *fw, const struct outlet *to, uint32_t n)
 {
-	struct outlet *to = &rq->lane->to;
-	struct patience *p = &rq->lane->patience;
-	const uint64_t limit = fw->plan->common.patience;
-
-	if (unlikely(!to->is_known || !limit || !rq->ops->rx_backlog))
-		return FRAME_BURST;
-	const enum port_backlog backlog = rq->ops->rx_backlog(rq->port, rq->q);
-	if (backlog != PORT_BACKLOG_KEPT) {
-		patience_end(p);
-		return backlog == PORT_BACKLOG_NONE ? 0 : FRAME_BURST;
-	}
 	struct port *port = fw->plan->port[to->port].port;
+
 	if (unlikely(!port || !port->ops->tx_room || port_load(&port->link) != PORT_LINK_UP) ||
 		!try_lock(fw, port, to->q))
-		return FRAME_BURST;
-	const uint32_t need = (uint32_t)to->part * to->each;
+		return n;
+	const uint32_t need = (n * to->part + FRAME_BURST - 1) / FRAME_BURST * to->each;
 	const uint32_t room = port->ops->tx_room(port, to->q, need, port->stats[fw->worker]);
 	unlock(fw, port, to->q);
-	if (likely(room >= need)) {
-		patience_end(p);
-		return FRAME_BURST;
-	}
-	if (!patience_lasts(p, fw->cycles, limit))
-		return FRAME_BURST; // what finds no room will be dropped
-	const uint32_t frames = room * FRAME_BURST / need;
-	if (!frames)
-		deliver_waits(fw, rq, true);
-	return frames;
+	return likely(room >= need) ? n : room * n / need;
 }
 
-void deliver_waits(struct forward *fw, const struct plan_rxq *rq, bool more)
+uint32_t deliver_room(struct forward *fw, const struct plan_rxq *rq)
 {
+	const uint64_t limit = fw->plan->common.patience;
 	struct patience *p = &rq->lane->patience;
 
-	if (!more) {
+	if (unlikely(!rq->lane->to.is_known || !limit || !rq->ops->rx_backlog))
+		return FRAME_BURST;
+	const uint32_t n = rq->ops->rx_backlog(rq->port, rq->q, FRAME_BURST);
+	if (!n || unlikely(n == PORT_BACKLOG_UNKNOWN)) {
 		patience_end(p);
-		return;
+		return n ? FRAME_BURST : 0;
 	}
+	const uint32_t frames = room_for(fw, &rq->lane->to, n);
+	if (likely(frames == n)) {
+		patience_end(p);
+		return n;
+	}
+	if (!patience_lasts(p, fw->cycles, limit))
+		return n; // what finds no room will be dropped
 	const double ticks = (double)patience_wait(p, fw->cycles);
 	rq->stats->waited_ns += (uint64_t)(ticks * 1e9 / (double)rq->port->cycles_hz);
+	return frames;
 }
 
 void deliver_soon(struct forward *fw, uint32_t id, uint32_t n)

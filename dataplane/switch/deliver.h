@@ -16,9 +16,6 @@ void deliver_remember(struct forward *fw, uint32_t id, uint8_t at, uint32_t n);
 // ones went, if that is a reason to wait at all and there is patience left. Worker, before rx.
 uint32_t deliver_room(struct forward *fw, const struct plan_rxq *rq);
 
-// The queue was to lend fewer frames than FRAME_BURST. Had it more than that? Then they wait. Worker.
-void deliver_waits(struct forward *fw, const struct plan_rxq *rq, bool more);
-
 // About n frames will be delivered to port `id` soon, which exists: what that writes may be fetched
 // meanwhile. Worker.
 void deliver_soon(struct forward *fw, uint32_t id, uint32_t n);

@@ -404,10 +404,8 @@ uint32_t forward_queue(struct forward *fw, const struct plan_rxq *rq, struct bur
 	const uint32_t max = deliver_room(fw, rq);
 
 	b->is_uniform = false;
-	if (unlikely(!max) || !rq->ops->rx(rq->port, rq->q, b, max, rq->stats))
+	if (!max || !rq->ops->rx(rq->port, rq->q, b, max, rq->stats))
 		return 0;
-	if (unlikely(max < FRAME_BURST))
-		deliver_waits(fw, rq, b->n == max);
 	forward(fw, rq, b);
 	rq->ops->rx_done(rq->port, rq->q, b);
 	forward_touch_rx(fw, rq);
@@ -423,7 +421,7 @@ void forward(struct forward *fw, const struct plan_rxq *rq, struct burst *b)
 	fw->rxq = rq;
 	fw->plain = true;
 	fw->each = 1;
-	fw->is_short = false;
+	fw->is_short = fw->is_spread = false;
 	fw->vid = in->vlan.untagged;
 	lane_renew(fw, lane);
 	// What holds for the first frame of a uniform burst holds for all.
@@ -433,7 +431,10 @@ void forward(struct forward *fw, const struct plan_rxq *rq, struct burst *b)
 		struct frame_list all;
 		list_all(&all, b->n);
 		deliver(fw, lane->dst_port, &all);
-		deliver_remember(fw, lane->dst_port, (uint8_t)(b->n - 1), b->n);
+		// Most often all of the last burst went there too, in a queue that nobody had to choose.
+		if (unlikely(fw->is_spread || lane->to.q || lane->to.part != FRAME_BURST ||
+			     lane->to.each != 1))
+			deliver_remember(fw, lane->dst_port, (uint8_t)(b->n - 1), b->n);
 	} else {
 		if (b->is_uniform)
 			c = read_all(fw, b);

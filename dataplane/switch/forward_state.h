@@ -39,8 +39,9 @@ struct forward {
 	bool plain;   // all frames are untagged and in VLAN `vid`; else ask each frame
 	uint16_t vid; // if plain
 	struct burst_keys key;
-	uint32_t each; // frames that the last large one was cut into; 1: none was
-	bool is_short; // some found no room, and lane->to says where
+	uint32_t each;  // frames that the last large one was cut into; 1: none was
+	bool is_spread; // over several queues, or cut
+	bool is_short;  // some found no room, and lane->to says where
 	uint16_t n_touched;
 	uint16_t touched[PORT_MAX + 1]; // destinations that have a list; the last is never one
 	struct frame_list list[PORT_MAX];

@@ -179,6 +179,7 @@ static uint32_t fake_rx(
 
 	pthread_mutex_lock(&p->lock);
 	fq->calls.rx++;
+	assert(max > 0 && max <= FRAME_BURST);
 	assert(fq->n_lent == 0); // what was lent before was given back
 	uint32_t n = fq->n_in < max ? fq->n_in : max;
 	burst_begin(b);
@@ -214,17 +215,16 @@ static uint32_t fake_rx(
 	return n;
 }
 
-static enum port_backlog fake_rx_backlog(struct port *port, unsigned q)
+static uint32_t fake_rx_backlog(struct port *port, unsigned q, uint32_t want)
 {
 	struct fake_port *p = fake(port);
-	enum port_backlog backlog;
+	uint32_t n;
 
 	pthread_mutex_lock(&p->lock);
-	backlog = !p->q[q].n_in ? PORT_BACKLOG_NONE
-		  : p->spills   ? PORT_BACKLOG_SPILLS
-				: PORT_BACKLOG_KEPT;
+	n = p->q[q].n_in;
+	n = p->spills ? PORT_BACKLOG_UNKNOWN : n < want ? n : want;
 	pthread_mutex_unlock(&p->lock);
-	return backlog;
+	return n;
 }
 
 static void fake_rx_done(struct port *port, unsigned q, struct burst *b)

@@ -148,6 +148,10 @@ static void changes_in_place(void **state)
 	struct port_config now;
 	assert_int_equal(open_port(), 0);
 	assert_int_equal(port->n_rxq, 1);
+	// Nobody is there: nothing comes, and nothing is waited for.
+	struct port_stats st = {0};
+	assert_int_equal(port->ops->rx_backlog(port, 0, 5), 0);
+	assert_int_equal(port->ops->tx_room(port, 0, 5, &st), 5);
 	now = c;
 	now.queues = 1; // as it is
 	now.mtu = 9000;
