@@ -10,10 +10,10 @@ need python3
 
 BURST=64
 mkdir "$T/m"
-store() { python3 "$WEFT_ROOT/tests/lib/fd_store.py" "$1" "$T/m" "${@:2}"; }
-spawn "$T/manager.log" python3 "$WEFT_ROOT/tests/lib/fd_store.py" keep "$T/m"
+store() { "${FD_STORE[@]}" "$1" "$T/m" "${@:2}"; }
+spawn "$T/manager.log" "${FD_STORE[@]}" keep "$T/m"
 wait_until 10 test -S "$T/m/control"
-WEFTD_WRAPPER=(python3 "$WEFT_ROOT/tests/lib/fd_store.py" run "$T/m")
+WEFTD_WRAPPER=("${FD_STORE[@]}" run "$T/m")
 is_empty() { [[ -z $(store list) ]]; }
 says() { grep -q "$1" "$T/weftd.log"; }
 

@@ -9,14 +9,14 @@ fd_store.py lose DIR PATTERN   forgets what has a name of this pattern; says how
 fd_store.py peek DIR TEXT OFFSET       prints the 64-bit number there in the session that has TEXT in it
 fd_store.py poke DIR TEXT OFFSET BYTE  changes a byte there
 """
-import array, ctypes, fnmatch, os, selectors, socket, sys
+import os, socket, sys  # what only some need is imported there: it delays the start of weftd
 
 KCMP, FDS_MAX = {"x86_64": 312, "aarch64": 272}[os.uname().machine], 250
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 def is_same(a, b):
-    me = os.getpid()
+    import ctypes
+    libc, me = ctypes.CDLL(None, use_errno=True), os.getpid()
     return libc.syscall(KCMP, me, me, 0, a, b) == 0
 
 
@@ -36,6 +36,7 @@ def notified(kept, text, fds):
 
 
 def asked(kept, connection):
+    import fnmatch
     with connection:
         word, _, pattern = connection.recv(4096).decode().partition(" ")
         chosen = [fd for fd, name in kept.items() if fnmatch.fnmatch(name, pattern)]
@@ -48,6 +49,7 @@ def asked(kept, connection):
 
 
 def keep(folder):
+    import selectors
     kept, selector = {}, selectors.DefaultSelector()
     notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -13,6 +13,9 @@ WEFTD_PID=
 SOCKET=
 # What weftd is started with, as in: (setpriv --bounding-set=-net_admin)
 WEFTD_WRAPPER=()
+# The stand-in for a service manager. Its interpreter is started directly and bare: through a wrapper that
+# looks for it, it would take longer than weftd.
+FD_STORE=("$(python3 -c 'import sys; print(sys.executable)' || true)" -SE "$WEFT_ROOT/tests/lib/fd_store.py")
 
 # Sanitizers of the debug build: any finding ends weftd with this status, and the test with it.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=0:exitcode=99:detect_leaks=1}

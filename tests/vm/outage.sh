@@ -97,12 +97,12 @@ echo "Milliseconds, medians of $ROUNDS (least-most); the middle three from the s
 printf "$TABLE" '' 'no weftd' 'ready' 'pair is up' 'other is up' 'ping in pair' 'ping of other'
 for how in kill stop; do measure $how; done
 
-# The same where a service manager keeps descriptors, played by a script that costs the start some 50 ms: vm3's connection
+# The same where a service manager keeps descriptors, played by a script that costs the start some 40 ms: vm3's connection
 # never closes any more.
 mkdir "$T/m"
-spawn "$T/manager.log" python3 "$WEFT_ROOT/tests/lib/fd_store.py" keep "$T/m"
+spawn "$T/manager.log" "${FD_STORE[@]}" keep "$T/m"
 wait_until 10 test -S "$T/m/control"
-WEFTD_WRAPPER=(python3 "$WEFT_ROOT/tests/lib/fd_store.py" run "$T/m")
+WEFTD_WRAPPER=("${FD_STORE[@]}" run "$T/m")
 weft_end
 weft_start
 eventually '.[0].state == "up" and .[0].details.kept' port show vm3
