@@ -123,7 +123,10 @@ uint32_t vhost_ring_deliver(struct vhost_ring *r, const struct frame *f, const u
 
 uint32_t vhost_ring_room(struct vhost_ring *r, uint32_t want)
 {
-	const uint32_t chains = vq_device_avail(&r->vq, want * r->chains_each);
+	const uint64_t most =
+		(uint64_t)want * r->chains_each; // of more than the ring has, all count
+	const uint32_t chains =
+		vq_device_avail(&r->vq, most < r->vq.size ? (uint32_t)most : r->vq.size);
 
 	if (r->vq.broken)
 		return want; // what is sent there is dropped for another reason

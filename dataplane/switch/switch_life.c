@@ -54,14 +54,9 @@ static int complete(struct switch_config *c, struct error *err)
 	return 0;
 }
 
-static uint64_t idle_cycles(const struct sw *sw)
+static uint64_t us_cycles(const struct sw *sw, uint32_t us)
 {
-	return sw->shared.cycles_hz / 1000000 * sw->config.idle_us;
-}
-
-static uint64_t patience_cycles(const struct sw *sw)
-{
-	return sw->shared.cycles_hz / 1000000 * sw->config.patience_us;
+	return sw->shared.cycles_hz / 1000000 * us;
 }
 
 int switch_new(const struct switch_config *config, struct sw **out, struct error *err)
@@ -84,8 +79,8 @@ int switch_new(const struct switch_config *config, struct sw **out, struct error
 	}
 	calibrate(sw);
 	sw->common.idle_poll = sw->config.idle_poll;
-	sw->common.idle_cycles = idle_cycles(sw);
-	sw->common.patience = patience_cycles(sw);
+	sw->common.idle_cycles = us_cycles(sw, sw->config.idle_us);
+	sw->common.patience = us_cycles(sw, sw->config.patience_us);
 	sw->common.shared = sw->config.n_workers > 1;
 	rc = fdb_new(sw->config.fdb_max, &sw->common.fdb);
 	if (rc == 0)
@@ -174,36 +169,33 @@ void sw_publish_surely(struct sw *sw)
 		;
 }
 
+// Publishes what was changed in sw->common, or leaves it as it was.
+static int publish_common(
+	struct sw *sw, const struct plan_common *old, const char *key, struct error *err)
+{
+	int rc = sw_publish(sw);
+
+	if (rc == 0)
+		return 0;
+	sw->common = *old;
+	return error_set(err, rc, key, "out of memory");
+}
+
 int switch_set_idle(struct sw *sw, bool poll, uint32_t us, struct error *err)
 {
 	const struct plan_common old = sw->common;
 
-	sw->config.idle_poll = poll;
-	sw->config.idle_us = us ? us : DEFAULT_IDLE_US;
 	sw->common.idle_poll = poll;
-	sw->common.idle_cycles = idle_cycles(sw);
-	int rc = sw_publish(sw);
-	if (rc < 0) {
-		sw->common = old;
-		return error_set(err, rc, "idle", "out of memory");
-	}
-	return 0;
+	sw->common.idle_cycles = us_cycles(sw, us ? us : DEFAULT_IDLE_US);
+	return publish_common(sw, &old, "idle", err);
 }
 
 int switch_set_patience(struct sw *sw, uint32_t us, struct error *err)
 {
 	const struct plan_common old = sw->common;
-	const uint32_t old_us = (getenv("PAT") ? atoi(getenv("PAT")) : 2000);
 
-	sw->config.patience_us = us;
-	sw->common.patience = patience_cycles(sw);
-	int rc = sw_publish(sw);
-	if (rc < 0) {
-		sw->common = old;
-		sw->config.patience_us = old_us;
-		return error_set(err, rc, "patience-us", "out of memory");
-	}
-	return 0;
+	sw->common.patience = us_cycles(sw, us);
+	return publish_common(sw, &old, "patience-us", err);
 }
 
 // --- Events ---

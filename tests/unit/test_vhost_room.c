@@ -22,6 +22,7 @@ static void test_room_is_counted_in_frames(void **state)
 		assert_int_equal(n_used(), 6);
 		assert_int_equal(vhost_ring_room(&bed.r, 100), 2);
 		assert_int_equal(vhost_ring_room(&bed.r, 1), 1);
+		assert_int_equal(vhost_ring_room(&bed.r, 0x55555556), 2); // three times that is 2
 		offer_targets(12, 2, 100);
 		assert_int_equal(
 			vhost_ring_room(&bed.r, 100), 2); // two buffers are none for one more
