@@ -298,7 +298,8 @@ static uint32_t af_xdp_rx(
 
 // While the kernel has buffers left for what comes, nothing is lost by waiting. If there is nothing, rx is
 // to look: it may have to wake the kernel.
-static uint32_t af_xdp_rx_backlog(struct port *port, unsigned q, uint32_t want)
+static uint32_t af_xdp_rx_backlog(
+	struct port *port, unsigned q, uint32_t want, struct port_stats *st)
 {
 	struct xdp_queue *xq = queue_get(af_xdp(port), q);
 
@@ -306,7 +307,7 @@ static uint32_t af_xdp_rx_backlog(struct port *port, unsigned q, uint32_t want)
 		return PORT_BACKLOG_UNKNOWN;
 	if (is_paused(xq))
 		return 0;
-	uint32_t n = xdp_queue_backlog(xq);
+	uint32_t n = xdp_queue_backlog(xq, st);
 	if (!n || n > XDP_QUEUE_RING / 4 * 3)
 		return PORT_BACKLOG_UNKNOWN;
 	return n < want ? n : want;

@@ -192,8 +192,9 @@ uint32_t xdp_queue_rx(struct xdp_queue *q, struct burst *b, uint32_t max, struct
 	const struct xdp_desc *ring = r->entries;
 	burst_begin(b);
 
-	if (__atomic_load_n(&q->kick, __ATOMIC_RELAXED))
+	if (!q->rx.retried && __atomic_load_n(&q->kick, __ATOMIC_RELAXED))
 		xdp_queue_wake_tx(q, st); // the kernel did not take all at the last wake-up
+	q->rx.retried = false;
 	uint32_t avail = xsk_ring_avail(r, max);
 	if (!avail && (q->xsk.busy_poll || xsk_ring_needs_wakeup(&q->xsk.fill))) {
 		rx_wake(q, st);
@@ -402,8 +403,10 @@ uint32_t xdp_queue_tx(struct xdp_queue *q, uint32_t max_len, const struct frame 
 	return i;
 }
 
-uint32_t xdp_queue_backlog(struct xdp_queue *q)
+uint32_t xdp_queue_backlog(struct xdp_queue *q, struct port_stats *st)
 {
+	xdp_queue_wake_tx(q, st); // in place of xdp_queue_rx, which is not called while frames wait
+	q->rx.retried = true;
 	return xsk_ring_avail(&q->xsk.rx, XDP_QUEUE_RING);
 }
 

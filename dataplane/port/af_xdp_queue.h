@@ -46,6 +46,7 @@ struct xdp_queue {
 		struct frame_seg segs[XDP_QUEUE_LENT + XDP_QUEUE_FRAGS];
 		uint64_t bad;
 		uint32_t awake; // looks since the worker last slept, up to XDP_QUEUE_AWAKE
+		bool retried;   // sending, by xdp_queue_backlog; xdp_queue_rx need not
 		bool skip;      // in the middle of a frame that is refused
 		struct xdp_pause pause;
 	} rx __attribute__((aligned(64)));
@@ -79,8 +80,8 @@ uint32_t xdp_queue_rx(struct xdp_queue *q, struct burst *b, uint32_t max, struct
 void xdp_queue_rx_done(struct xdp_queue *q);
 uint32_t xdp_queue_tx(struct xdp_queue *q, uint32_t max_len, const struct frame *f,
 	const uint8_t *list, uint32_t n, struct port_stats *st);
-// Descriptors that wait to be received.
-uint32_t xdp_queue_backlog(struct xdp_queue *q);
+// Descriptors that wait to be received. Offers the kernel again what it did not take to send.
+uint32_t xdp_queue_backlog(struct xdp_queue *q, struct port_stats *st);
 // How many frames of one chunk would find room now, at most `want`.
 uint32_t xdp_queue_room(struct xdp_queue *q, uint32_t want, struct port_stats *st);
 // Wake the kernel if it wants to be woken: for buffers to receive into, for frames to send.

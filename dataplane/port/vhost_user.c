@@ -47,7 +47,8 @@ static uint32_t vhost_user_rx(
 	return vhost_ring_lend(r, b, max, st);
 }
 
-static uint32_t vhost_user_rx_backlog(struct port *port, unsigned q, uint32_t want)
+static uint32_t vhost_user_rx_backlog(
+	struct port *port, unsigned q, uint32_t want, struct port_stats *st)
 {
 	struct vhost_ring *r = ring_of(port, 2 * q + 1);
 

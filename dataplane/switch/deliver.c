@@ -360,7 +360,7 @@ uint32_t deliver_room(struct forward *fw, const struct plan_rxq *rq)
 
 	if (unlikely(!rq->lane->to.is_known || !limit || !rq->ops->rx_backlog))
 		return FRAME_BURST;
-	const uint32_t n = rq->ops->rx_backlog(rq->port, rq->q, FRAME_BURST);
+	const uint32_t n = rq->ops->rx_backlog(rq->port, rq->q, FRAME_BURST, rq->stats);
 	if (!n || unlikely(n == PORT_BACKLOG_UNKNOWN)) {
 		patience_end(p);
 		return n ? FRAME_BURST : 0;

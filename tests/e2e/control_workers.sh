@@ -50,6 +50,13 @@ idle() {
 	ctl config set idle-us default >/dev/null
 }
 flow idle
+info "how long frames wait"
+patience() {
+	ctl config set patience-us 0 >/dev/null
+	ctl config set patience-us 1000 >/dev/null
+	ctl config set patience-us default >/dev/null
+}
+flow patience
 ctl config set idle poll >/dev/null
 eventually '.[0].state == "polling"' worker show
 sleeps=$(ctl -j worker show | jq '.[0].sleeps')

@@ -6,7 +6,7 @@
 # on with is closed, with a reason, and nothing of it stays.
 . "$(dirname "$0")/../lib/weft.sh"
 weft_test
-need python3
+need_fd_store
 
 BURST=64
 mkdir "$T/m"

@@ -215,7 +215,7 @@ static uint32_t fake_rx(
 	return n;
 }
 
-static uint32_t fake_rx_backlog(struct port *port, unsigned q, uint32_t want)
+static uint32_t fake_rx_backlog(struct port *port, unsigned q, uint32_t want, struct port_stats *st)
 {
 	struct fake_port *p = fake(port);
 	uint32_t n;

@@ -13,9 +13,6 @@ WEFTD_PID=
 SOCKET=
 # What weftd is started with, as in: (setpriv --bounding-set=-net_admin)
 WEFTD_WRAPPER=()
-# The stand-in for a service manager. Its interpreter is started directly and bare: through a wrapper that
-# looks for it, it would take longer than weftd.
-FD_STORE=("$(python3 -c 'import sys; print(sys.executable)' || true)" -SE "$WEFT_ROOT/tests/lib/fd_store.py")
 
 # Sanitizers of the debug build: any finding ends weftd with this status, and the test with it.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=0:exitcode=99:detect_leaks=1}
@@ -31,6 +28,13 @@ weft_test() {
 	SOCKET=$T/api.sock
 	ns_add sw
 	at_exit weft_finish
+}
+
+# need_fd_store: in FD_STORE the stand-in for a service manager. Its interpreter is started directly and bare:
+# through a wrapper that looks for it, it would take longer than weftd.
+need_fd_store() {
+	need python3
+	FD_STORE=("$(python3 -c 'import sys; print(sys.executable)')" -SE "$WEFT_ROOT/tests/lib/fd_store.py")
 }
 
 # config: writes standard input to the configuration; @T@ becomes the test's directory.

@@ -370,12 +370,13 @@ static void test_most_of_the_ring_may_wait(void **state)
 	rig_open_ok(r, &c);
 	// One that is empty may have to wake the kernel.
 	for (unsigned q = 0; q < r->port->n_rxq; q++)
-		assert_int_equal(r->port->ops->rx_backlog(r->port, q, 8), PORT_BACKLOG_UNKNOWN);
+		assert_int_equal(
+			r->port->ops->rx_backlog(r->port, q, 8, &r->st), PORT_BACKLOG_UNKNOWN);
 	for (unsigned sent = 1; full == PORT_QUEUES_MAX; sent++) {
 		assert_true(sent < 10000);
 		rig_far_send(r, 60, sent);
 		for (unsigned q = 0; q < r->port->n_rxq; q++) {
-			uint32_t n = r->port->ops->rx_backlog(r->port, q, 8);
+			uint32_t n = r->port->ops->rx_backlog(r->port, q, 8, &r->st);
 			bool keeps = n != PORT_BACKLOG_UNKNOWN;
 			assert_true(n <= 8 || !keeps);
 			if (kept[q] && !keeps)
@@ -387,7 +388,7 @@ static void test_most_of_the_ring_may_wait(void **state)
 	assert_int_equal(
 		r->port->ops->rx(r->port, full, &r->burst, FRAME_BURST, &r->st), FRAME_BURST);
 	r->port->ops->rx_done(r->port, full, &r->burst);
-	assert_int_equal(r->port->ops->rx_backlog(r->port, full, 8), 8);
+	assert_int_equal(r->port->ops->rx_backlog(r->port, full, 8, &r->st), 8);
 }
 
 static void test_what_the_kernel_dropped_is_told(void **state)

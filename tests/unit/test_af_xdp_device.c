@@ -68,7 +68,7 @@ static void test_a_removed_device_may_come_back(void **state)
 	assert_int_equal(rig_tx(r, 0, 100, 1), 1);
 	assert_int_equal(r->st.drop[DROP_port_down], 1);
 	assert_int_equal(r->port->ops->rx(r->port, 0, &r->burst, FRAME_BURST, &r->st), 0);
-	assert_int_equal(r->port->ops->rx_backlog(r->port, 0, 5), PORT_BACKLOG_UNKNOWN);
+	assert_int_equal(r->port->ops->rx_backlog(r->port, 0, 5, &r->st), PORT_BACKLOG_UNKNOWN);
 	assert_int_equal(r->port->ops->tx_room(r->port, 0, 5, &r->st), 5); // nothing to wait for
 	assert_string_equal(rig_says(r, "mode"), "none");
 	again(r);

@@ -165,17 +165,17 @@ static void test_no_more_is_lent_than_asked_for(void **state)
 	struct fake *k = *state;
 	for (unsigned i = 0; i < 20; i++)
 		kernel_gives(k, kernel_takes(k) + 256, 60 + i, 0);
-	assert_int_equal(xdp_queue_backlog(k->q), 20);
+	assert_int_equal(xdp_queue_backlog(k->q, &k->st), 20);
 	assert_int_equal(rx_max(k, 7), 7);
 	assert_int_equal(k->burst.f[6].len, 66);
 	xdp_queue_rx_done(k->q);
-	assert_int_equal(xdp_queue_backlog(k->q), 13);
+	assert_int_equal(xdp_queue_backlog(k->q, &k->st), 13);
 	assert_int_equal(rx_max(k, 1), 1);
 	assert_int_equal(k->burst.f[0].len, 67);
 	xdp_queue_rx_done(k->q);
 	assert_int_equal(rx(k), 12);
 	xdp_queue_rx_done(k->q);
-	assert_int_equal(xdp_queue_backlog(k->q), 0);
+	assert_int_equal(xdp_queue_backlog(k->q, &k->st), 0);
 }
 
 // One wrong entry: refused, counted, and the queue goes on.
@@ -534,6 +534,23 @@ static void test_what_the_kernel_did_not_take_is_offered_again(void **state)
 		assert_int_equal(census(k).tx_ring, 0);
 		assert_false(xdp_queue_arm(k->q));
 	}
+	// While frames wait to be received nobody calls rx; and where both are called, one of them does it.
+	wake.calls = wake.frames = 0;
+	wake.error = EAGAIN;
+	send_frames(k, 5);
+	xdp_queue_wake_tx(k->q, &k->st);
+	for (unsigned calls = 2; calls < 5; calls++) {
+		assert_int_equal(xdp_queue_backlog(k->q, &k->st), 0);
+		assert_int_equal(wake.calls, calls);
+		if (calls % 2)
+			continue;
+		assert_int_equal(rx(k), 0);
+		assert_int_equal(wake.calls, calls);
+	}
+	wake.frames = 32;
+	assert_int_equal(rx(k), 0);
+	assert_int_equal(wake.calls, 5);
+	assert_int_equal(census(k).tx_ring, 0);
 	// A device that is down will not take them soon: they wait for what is sent next.
 	wake.calls = wake.frames = 0;
 	wake.error = ENETDOWN;

@@ -87,8 +87,8 @@ static bool all_seen(void *ctx)
 			seen->host = true;
 	}
 	// The host's frames are not counted beforehand: rx is to look.
-	assert_int_equal(
-		r->port->ops->rx_backlog(r->port, r->port->n_rxq - 1, 5), PORT_BACKLOG_UNKNOWN);
+	assert_int_equal(r->port->ops->rx_backlog(r->port, r->port->n_rxq - 1, 5, &r->st),
+		PORT_BACKLOG_UNKNOWN);
 	for (r->q = 0; r->q < r->port->n_rxq; r->q++) {
 		if (!r->port->ops->rx(r->port, r->q, &r->burst, FRAME_BURST, &r->st))
 			continue;

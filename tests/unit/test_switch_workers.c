@@ -229,9 +229,36 @@ static void announcements_go_on(void **state)
 	switch_free(sw);
 }
 
+// Frames that wait for a minute, and then need not: patience changes while they do.
+static void patience_changes_while_frames_wait(void **state)
+{
+	struct sw *sw = load_switch(1);
+	struct port *a = load_port(sw, "a", 1), *b = load_port(sw, "b", 1);
+	uint8_t f[64];
+
+	assert_int_equal(switch_set_patience(sw, 60000000, NULL), 0);
+	load_frame(f, 2, 0, 1, 0, 0); // says where b's station is
+	fake_send(b, 0, f, sizeof(f));
+	WAIT_FOR(port(sw, "b").stats.rx_frames == 1);
+	load_frame(f, 1, 0, 2, 0, 0);
+	fake_send(a, 0, f, sizeof(f));
+	assert_true(fake_wait(b, 1));
+	fake_set_room(b, 0, 0);
+	for (unsigned i = 0; i < 10; i++)
+		fake_send(a, 0, f, sizeof(f));
+	WAIT_FOR(port(sw, "a").stats.waited_ns > 0);
+	assert_int_equal(fake_backlog(a), 10);
+	assert_false(worker(sw, 0).asleep);
+	assert_int_equal(switch_set_patience(sw, 0, NULL), 0);
+	WAIT_FOR(port(sw, "b").stats.drop[DROP_ring_full] == 10);
+	drain(sw);
+	switch_free(sw);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(patience_changes_while_frames_wait),
 		cmocka_unit_test(nothing_is_lost_while_workers_come_and_go),
 		cmocka_unit_test(beside_captures_moves_and_other_tables),
 		cmocka_unit_test(queues_are_shared_out),

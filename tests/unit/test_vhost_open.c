@@ -150,7 +150,7 @@ static void changes_in_place(void **state)
 	assert_int_equal(port->n_rxq, 1);
 	// Nobody is there: nothing comes, and nothing is waited for.
 	struct port_stats st = {0};
-	assert_int_equal(port->ops->rx_backlog(port, 0, 5), 0);
+	assert_int_equal(port->ops->rx_backlog(port, 0, 5, &st), 0);
 	assert_int_equal(port->ops->tx_room(port, 0, 5, &st), 5);
 	now = c;
 	now.queues = 1; // as it is

@@ -12,6 +12,7 @@
 
 weft_test
 need iperf3
+need_fd_store
 ROUNDS=${ROUNDS:-3}
 # The switch connects to vm1 and vm2; vm3 connects to it, trying once a second as QEMU does unless its connection is kept.
 config <<'YAML'
@@ -97,7 +98,7 @@ echo "Milliseconds, medians of $ROUNDS (least-most); the middle three from the s
 printf "$TABLE" '' 'no weftd' 'ready' 'pair is up' 'other is up' 'ping in pair' 'ping of other'
 for how in kill stop; do measure $how; done
 
-# The same where a service manager keeps descriptors, played by a script that costs the start some 40 ms: vm3's connection
+# The same where a service manager keeps descriptors, played by a script that costs the start some 60 ms: vm3's connection
 # never closes any more.
 mkdir "$T/m"
 spawn "$T/manager.log" "${FD_STORE[@]}" keep "$T/m"
