@@ -503,6 +503,11 @@ void fake_switch_capture(struct sw *sw, const char *port, uint32_t n_frames)
 	find(sw, port)->capture_frames = n_frames;
 }
 
+uint32_t fake_switch_patience(const struct sw *sw)
+{
+	return sw->config.patience_us;
+}
+
 unsigned fake_switch_changes(const struct sw *sw)
 {
 	return sw->changes;

@@ -15,5 +15,7 @@ struct port_stats *fake_switch_stats(struct sw *sw, const char *port);
 struct switch_worker *fake_switch_spent(struct sw *sw, uint32_t worker);
 // Frames that the next capture_read hands out.
 void fake_switch_capture(struct sw *sw, const char *port, uint32_t n_frames);
+// What switch_set_patience was called with last.
+uint32_t fake_switch_patience(const struct sw *sw);
 // How often ports were added, removed or changed.
 unsigned fake_switch_changes(const struct sw *sw);

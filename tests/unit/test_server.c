@@ -651,15 +651,18 @@ static void applying_touches_only_what_differs(void **state)
 {
 	int fd = dial();
 	unsigned before = fake_switch_changes(d.sw);
-	json_t *a = ask(fd, "config.set", "{\"log\": {\"level\": \"error\"}, \"idle\": \"poll\"}");
+	json_t *a = ask(fd, "config.set",
+		"{\"log\": {\"level\": \"error\"}, \"idle\": \"poll\", \"patience-us\": 7}");
 	const json_t *r = json_object_get(a, "result");
 
 	assert_int_equal(fake_switch_changes(d.sw), before);
+	assert_int_equal(fake_switch_patience(d.sw), 7);
 	assert_int_equal(json_integer_value(json_object_get(r, "unchanged")), 2);
 	assert_int_equal(json_array_size(json_object_get(r, "needs_restart")), 0);
 	json_decref(a);
 	a = ask(fd, "config.set",
-		"{\"idle\": null, \"ports\": [{\"name\": \"vm1\", \"type\": \"vhost-user\", "
+		"{\"idle\": null, \"patience-us\": null, \"ports\": [{\"name\": \"vm1\", \"type\": "
+		"\"vhost-user\", "
 		"\"socket\": "
 		"\"/tmp/weft-vm1.sock\", \"mtu\": 2000}, {\"name\": \"t\", \"type\": \"tap\", "
 		"\"device\": \"t\"}]}");
@@ -668,6 +671,7 @@ static void applying_touches_only_what_differs(void **state)
 	assert_int_equal(json_integer_value(json_object_get(r, "added")), 1);
 	assert_int_equal(json_integer_value(json_object_get(r, "removed")), 1);
 	assert_int_equal(fake_switch_changes(d.sw), before + 2);
+	assert_int_equal(fake_switch_patience(d.sw), PATIENCE_DEFAULT_US);
 	json_decref(a);
 	close(fd);
 }
