@@ -92,7 +92,7 @@ static inline uint32_t flat_sources(
 			if (unlikely(got < end))
 				return got;
 		}
-		for (uint32_t k = i; k < end && k < AHEAD; k++)
+		for (uint32_t k = i; k < end && k < v->ahead; k++)
 			fetch(at[k], v->hdr_len);
 	}
 	return n;
@@ -135,8 +135,8 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, uint32_t max, struct
 		struct frame *f = &b->f[k];
 		struct head16 start;
 
-		if (i + AHEAD < n)
-			fetch(at[i + AHEAD], hdr_len);
+		if (i + v.ahead < n)
+			fetch(at[i + v.ahead], hdr_len);
 		if (likely(at[i] && (!offloads || claims_nothing(at[i])))) {
 			start = lend_flat(f, at[i] + hdr_len, len[i]);
 		} else {
@@ -210,7 +210,7 @@ static inline uint32_t flat_targets(struct vhost_ring *r, struct view *v, const 
 			if (unlikely(got < end))
 				return got;
 		}
-		for (uint32_t k = i; k < end && k < AHEAD; k++)
+		for (uint32_t k = i; k < end && k < v->ahead; k++)
 			fetch_for_write(to[k], v->hdr_len);
 	}
 	return n;
@@ -352,8 +352,8 @@ static uint32_t deliver_small(struct vhost_ring *r, const struct frame *f, const
 	for (i = 0; i < n; i++) {
 		const struct frame *fr = &f[list[i]];
 
-		if (i + AHEAD < n)
-			fetch_for_write(to[i + AHEAD], hdr_len);
+		if (i + v.ahead < n)
+			fetch_for_write(to[i + v.ahead], hdr_len);
 		if (unlikely(!is_small(fr)))
 			break;
 		differ |= header_differs(to[i], 0, high);
@@ -394,15 +394,17 @@ static uint32_t deliver_flat(struct vhost_ring *r, const struct frame *f, const 
 	for (uint32_t i = 0; i < n; i++)
 		longest = f[list[i]].len > longest ? f[list[i]].len : longest;
 	n = flat_targets(r, &v, f, list, n, longest, heads, to);
+	// Those of the first frames are not fetched, so of a short list only the first is left out.
+	const uint32_t bodies = n > 2 * r->bodies_ahead ? r->bodies_ahead : 1;
 	for (uint32_t i = 0; i < n; i++) {
 		const struct frame *fr = &f[list[i]];
 		uint64_t low;
 		uint32_t high;
 
-		if (i + AHEAD < n)
-			fetch_for_write(to[i + AHEAD], hdr_len);
-		if (i + 1 < n)
-			fetch_body(&f[list[i + 1]], to[i + 1] + hdr_len);
+		if (i + v.ahead < n)
+			fetch_for_write(to[i + v.ahead], hdr_len);
+		if (i + bodies < n)
+			fetch_body(&f[list[i + bodies]], to[i + bodies] + hdr_len);
 		header_words(r, fr, &low, &high);
 		put_header(to[i], low, high, hdr_len == sizeof(struct virtio_net_hdr_mrg_rxbuf));
 		put_frame(to[i] + hdr_len, fr);
@@ -466,22 +468,25 @@ static uint32_t deliver(struct vhost_ring *r, const struct frame *f, const uint8
 // when it counts: this only says what to fetch.
 static void fetch_targets(struct vhost_ring *r, uint32_t n)
 {
-	const uint32_t avail = vq_device_avail(&r->vq, WIDE);
 	struct view v = view_of(r);
-	uint16_t heads[WIDE];
-	uint8_t *to[WIDE];
+	const uint32_t avail = vq_device_avail(&r->vq, n < v.ahead ? n : v.ahead);
+	uint16_t heads[FRAME_BURST];
+	uint8_t *to[FRAME_BURST];
 
-	n = n < avail ? n : avail;
-	if (avail == WIDE && wide_targets(&v, 0, v.hdr_len + FRAME_LEN_MIN, heads, to)) {
-		for (uint32_t i = 0; i < n; i++)
-			fetch_for_write(to[i], v.hdr_len);
-		return;
-	}
-	for (uint32_t i = 0; i < n; i++) {
-		const uint64_t addr = vq_desc_load(&v.desc[view_head(&v, i) & v.mask]).addr;
+	for (uint32_t i = 0; i < avail; i += WIDE) {
+		const uint32_t end = avail - i < WIDE ? avail : i + WIDE;
 
-		if (likely(view_hit(&v, addr, v.hdr_len)))
-			fetch_for_write(v.hva + (addr - v.gpa), v.hdr_len);
+		if (end - i == WIDE && wide_targets(&v, i, v.hdr_len + FRAME_LEN_MIN, heads, to)) {
+			for (uint32_t k = i; k < end; k++)
+				fetch_for_write(to[k], v.hdr_len);
+			continue;
+		}
+		for (uint32_t k = i; k < end; k++) {
+			const uint64_t addr = vq_desc_load(&v.desc[view_head(&v, k) & v.mask]).addr;
+
+			if (likely(view_hit(&v, addr, v.hdr_len)))
+				fetch_for_write(v.hva + (addr - v.gpa), v.hdr_len);
+		}
 	}
 }
 

@@ -15,12 +15,6 @@
 #include <stdint.h>
 #include <string.h>
 
-// Frames whose first line is fetched ahead of the one being copied: about as many as a core can have
-// misses under way (measured: docs/performance.md).
-#ifndef AHEAD
-#define AHEAD 8u
-#endif
-
 // Bytes behind a frame's head that are fetched while the frame before it is copied.
 #define BODY_FETCH 2048u
 

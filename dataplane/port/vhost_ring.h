@@ -21,14 +21,16 @@ struct vhost_ring {
 	struct dirty_log log;        // base NULL: not logging
 	uint64_t log_used;           // guest address of the used ring, for the log
 	uint32_t hdr_len;            // 10 or 12
-	bool mergeable;              // several chains may hold one frame
-	bool offloads;               // frames may come with work left in their header
-	bool discard;                // a disabled transmit ring: take frames, forward none
-	uint16_t max_indirect;       // longest indirect table; 0: not negotiated
-	uint64_t gso_allowed;        // 1 << VIRTIO_NET_HDR_GSO_* that the guest may send
-	int callfd;                  // ours; -1: the guest polls
-	int kickfd;                  // ours; -1: the guest never kicks
-	uint64_t kicks_before;       // what kickfd's counter stood at when the ring started
+	uint32_t ahead; // frames whose first line is fetched before it is used; 1..FRAME_BURST
+	uint32_t bodies_ahead; // the same of what is behind their first lines; >= 1
+	bool mergeable;        // several chains may hold one frame
+	bool offloads;         // frames may come with work left in their header
+	bool discard;          // a disabled transmit ring: take frames, forward none
+	uint16_t max_indirect; // longest indirect table; 0: not negotiated
+	uint64_t gso_allowed;  // 1 << VIRTIO_NET_HDR_GSO_* that the guest may send
+	int callfd;            // ours; -1: the guest polls
+	int kickfd;            // ours; -1: the guest never kicks
+	uint64_t kicks_before; // what kickfd's counter stood at when the ring started
 
 	uint32_t n_taken;            // chains popped by the last lend
 	uint16_t taken[FRAME_BURST]; // their heads, in order

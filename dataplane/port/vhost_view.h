@@ -18,7 +18,7 @@ struct view {
 	const uint16_t *avail;
 	uint64_t gpa, size; // the region of the last hit
 	uint8_t *hva;
-	uint32_t mask, next, hdr_len;
+	uint32_t mask, next, hdr_len, ahead;
 };
 
 static inline struct view view_of(const struct vhost_ring *r)
@@ -32,6 +32,7 @@ static inline struct view view_of(const struct vhost_ring *r)
 		.mask = r->vq.size - 1u,
 		.next = r->vq.next_avail,
 		.hdr_len = r->hdr_len,
+		.ahead = r->ahead,
 	};
 }
 
