@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define XDP_PAUSE_NS     4000u
+#define XDP_PAUSE_NS     8000u
 #define XDP_PAUSE_SMALL  16u // frames from which on a burst is large
 #define XDP_PAUSE_STREAK 32u // bursts that follow each other closely before the first pause
 
@@ -43,7 +43,8 @@ static inline bool xdp_pause_is_on(const struct xdp_pause *p, uint64_t now)
 static inline void xdp_pause_found(
 	struct xdp_pause *p, uint64_t now, uint32_t n, uint64_t ticks, uint32_t sent)
 {
-	bool close = now - p->found <= 2 * ticks && p->sent == sent;
+	// Or what comes right after a pause would have to earn the next one anew.
+	bool close = now - p->found <= ticks + ticks / 2 && p->sent == sent;
 
 	if (!close)
 		p->streak = 0;
