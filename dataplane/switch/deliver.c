@@ -372,6 +372,7 @@ uint32_t deliver_room(struct forward *fw, const struct plan_rxq *rq)
 	}
 	if (!patience_lasts(p, fw->cycles, limit))
 		return n; // what finds no room will be dropped
+	patience_moves(p, fw->cycles, frames);
 	const double ticks = (double)patience_wait(p, fw->cycles);
 	rq->stats->waited_ns += (uint64_t)(ticks * 1e9 / (double)rq->port->cycles_hz);
 	return frames;

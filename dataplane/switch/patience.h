@@ -3,22 +3,25 @@
 //
 // A guest whose CPU was taken away for a while comes back to a full ring. Frames for it need not be
 // lost meanwhile: they lie in their sender's memory, and stay there if they are not lent. But what
-// waits holds up what is behind it, and a guest may fill its ring on purpose. So a wait lasts
-// `limit` at most, and in the long run one PATIENCE_SHARE-th of the time is spent waiting; waits of
-// PATIENCE_CREDIT limits are free, as a host takes CPUs away several times in a row.
+// waits holds up what is behind it, and a guest may fill its ring on purpose. So frames wait for
+// `limit` at most in which less than a burst of them could go on, and in the long run one
+// PATIENCE_SHARE-th of the time is spent waiting; PATIENCE_CREDIT limits are free, as a host takes CPUs
+// away several times in a row, and who comes back takes a while to catch up.
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #define PATIENCE_SHARE  32
-#define PATIENCE_CREDIT 16
+#define PATIENCE_CREDIT 8
+#define PATIENCE_BURST  128 // frames
 
 // In ticks of the cycle counter; all 0 at first. One owner.
 struct patience {
-	uint64_t since; // when this wait began; 0: nothing waits
+	uint64_t since; // when this wait began, or a burst could go on last; 0: nothing waits
 	uint64_t last;  // when that was seen last
 	uint64_t paid;  // when all waits so far will be paid for
+	uint32_t moved; // frames that could go on since `since`
 };
 
 // Frames wait, seen at `now`. Returns for how long they have since the last time.
@@ -26,14 +29,27 @@ static inline uint64_t patience_wait(struct patience *p, uint64_t now)
 {
 	uint64_t waited;
 
-	if (!p->since)
+	if (!p->since) {
 		p->since = p->last = now;
+		p->moved = 0;
+	}
 	waited = now - p->last;
 	p->last = now;
 	if ((int64_t)(p->paid - now) < 0)
 		p->paid = now;
 	p->paid += waited * PATIENCE_SHARE;
 	return waited;
+}
+
+// While others wait, n of the frames can go on.
+static inline void patience_moves(struct patience *p, uint64_t now, uint32_t n)
+{
+	p->moved += n;
+	if (p->moved < PATIENCE_BURST)
+		return;
+	p->moved = 0;
+	if (p->since)
+		p->since = now;
 }
 
 // Nothing waits any more.

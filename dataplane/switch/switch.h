@@ -51,7 +51,7 @@ struct switch_port_config {
 #define FDB_MAX_DEFAULT 65536u
 #define FDB_MAX_LIMIT   (1u << 24)
 
-#define PATIENCE_DEFAULT_US 4000u
+#define PATIENCE_DEFAULT_US 8000u
 
 struct switch_config {
 	uint32_t n_workers;         // 0: one, on a core found by itself

@@ -48,6 +48,27 @@ static void a_wait_ends_at_the_limit(void **state)
 	assert_int_equal(patience_wait(&p, now + 5000), 0);
 }
 
+// A burst that can go on is as good as a new wait, whatever pieces it goes on in; but its time counts.
+static void a_burst_that_goes_on_is_a_new_wait(void **state)
+{
+	struct patience p = {0};
+	uint64_t now = 5000;
+
+	patience_moves(&p, now, 100); // before there was a wait
+	patience_wait(&p, now);
+	patience_moves(&p, now + LIMIT, PATIENCE_BURST - 1);
+	assert_false(patience_lasts(&p, now + LIMIT + 1, LIMIT));
+	patience_moves(&p, now + LIMIT, 1);
+	assert_true(patience_lasts(&p, now + 2 * LIMIT, LIMIT));
+	assert_false(patience_lasts(&p, now + 2 * LIMIT + 1, LIMIT));
+	patience_moves(&p, now + 2 * LIMIT, PATIENCE_BURST - 1);
+	assert_false(patience_lasts(&p, now + 2 * LIMIT + 1, LIMIT));
+	assert_int_equal(patience_wait(&p, now + 2 * LIMIT), 2 * LIMIT);
+	patience_end(&p);
+	patience_moves(&p, now + 3 * LIMIT, 1);
+	assert_true(patience_lasts(&p, now + 9 * LIMIT, LIMIT));
+}
+
 // Waits as long as it may, ends each wait and begins the next at once. Returns the time spent waiting.
 static uint64_t wait_always(struct patience *p, uint64_t *now, uint64_t ticks)
 {
@@ -226,6 +247,35 @@ static void trickles_are_waits(void **state)
 		r->fw.cycles += LIMIT / 10;
 	}
 	assert_in_range(passes, 11, 13);
+}
+
+// One that catches up is waited for as long as it does, and as the account allows.
+static void who_catches_up_is_waited_for(void **state)
+{
+	const unsigned per_pass = FRAME_BURST / 4, passes = 3 * PATIENCE_CREDIT;
+	struct rig *r = *state;
+
+	send_many(r, 0, 1, 1);
+	rig_pass(r);
+	for (unsigned i = 0; i < passes; i++, r->fw.cycles += LIMIT / 5) {
+		while (fake_backlog(r->port[0]) < 2 * FRAME_BURST)
+			send_many(r, 0, 1, 1);
+		fake_set_room(r->port[1], 0, per_pass);
+		rig_pass(r);
+	}
+	assert_int_equal(rig_dropped_at_all(r), 0);
+	assert_int_equal(rig_got(r, 1), 1 + passes * per_pass);
+	assert_int_equal(r->port[0]->stats[0]->waited_ns, (passes - 1) * LIMIT / 5);
+	// But not for ever.
+	for (unsigned i = 0; i < 2 * passes; i++, r->fw.cycles += LIMIT / 5) {
+		while (fake_backlog(r->port[0]) < 2 * FRAME_BURST)
+			send_many(r, 0, 1, 1);
+		fake_set_room(r->port[1], 0, per_pass);
+		rig_pass(r);
+	}
+	assert_int_not_equal(rig_dropped(r, 1, DROP_ring_full), 0);
+	assert_in_range(r->port[0]->stats[0]->waited_ns, PATIENCE_CREDIT * LIMIT - LIMIT / 5,
+		PATIENCE_CREDIT * LIMIT * 11 / 10);
 }
 
 static void a_queue_without_frames_does_not_wait(void **state)
@@ -503,9 +553,11 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_wait_ends_at_the_limit),
+		cmocka_unit_test(a_burst_that_goes_on_is_a_new_wait),
 		cmocka_unit_test(in_the_long_run_a_share_of_the_time),
 		T(nothing_is_lost_while_the_receiver_is_away),
 		T(patience_has_an_end),
+		T(who_catches_up_is_waited_for),
 		T(each_wait_is_one_of_its_own),
 		T(a_wait_outlives_a_plan),
 		T(news_are_no_new_patience),
