@@ -197,6 +197,13 @@ int gen_floor_start(struct gen *g);
 void gen_floor_stop(struct gen *g);
 double gen_floor_cycles(const struct gen *g); // ticks per frame while it had any
 
+// gen_wake.c: a thread that sleeps until it is woken, in place of a switch. NULL: not to be had.
+struct gen_wake;
+struct gen_wake *gen_wake_start(int core);
+// Wakes it and waits for its answer. False: none within the limit.
+bool gen_wake_trip(struct gen_wake *w, uint64_t limit_ns);
+void gen_wake_stop(struct gen_wake *w);
+
 // The commands. 0 or 1 for exit().
 int gen_load(struct gen *g);  // flood or paced
 int gen_ping(struct gen *g);  // ping-pong

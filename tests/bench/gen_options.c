@@ -65,6 +65,7 @@ void gen_help(void)
 	     "  --no-huge          guest memory in small pages\n"
 	     "  --floor N          no switch: N guests over the barest forwarder, one copy and no "
 	     "more\n"
+	     "                     (first: a thread that is woken by a kick and answers)\n"
 	     "  --core N           core of the generator (0); --peer-core N: the switch's (1), -1: "
 	     "unknown\n"
 	     "\n"

@@ -191,7 +191,8 @@ int gen_start(struct gen *g)
 			return err;
 		}
 	}
-	return g->opt.floor ? gen_floor_start(g) : 0;
+	// The first frame after idle has a floor that sleeps: gen_wake.c.
+	return g->opt.floor && strcmp(g->opt.command, "first") ? gen_floor_start(g) : 0;
 }
 
 void gen_stop(struct gen *g)

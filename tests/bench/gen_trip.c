@@ -43,12 +43,13 @@ static int report(struct gen *g, struct gen_result *r, uint64_t start, uint64_t 
 	return 0;
 }
 
-static int prepare(struct gen *g, struct gen_result *r)
+// `learn`: there is a switch that has to know where the guests are.
+static int prepare(struct gen *g, struct gen_result *r, bool learn)
 {
 	r->load = gen_others();
 	r->rtt_before = gen_rtt(g);
 	g->latency = g->write_times = false; // measured here
-	if (gen_learn(g))
+	if (learn && gen_learn(g))
 		return 1;
 	gen_forget_sequences(g);
 	return 0;
@@ -59,7 +60,7 @@ int gen_ping(struct gen *g)
 	struct gen_result r = {0};
 	uint64_t start, end, n = 0, lost = 0;
 
-	if (prepare(g, &r))
+	if (prepare(g, &r, true))
 		return 1;
 	start = clock_now_ns();
 	end = start + (uint64_t)((g->opt.warmup + g->opt.seconds) * 1e9);
@@ -85,11 +86,14 @@ int gen_ping(struct gen *g)
 
 int gen_first(struct gen *g)
 {
+	struct gen_wake *wake = NULL;
 	struct gen_result r = {0};
 	uint64_t start, end, n = 0, lost = 0;
 	uint32_t random = 12345;
 
-	if (prepare(g, &r))
+	if (prepare(g, &r, !g->opt.floor))
+		return 1;
+	if (g->opt.floor && !(wake = gen_wake_start(g->opt.peer_core)))
 		return 1;
 	start = clock_now_ns();
 	end = start + (uint64_t)(g->opt.seconds * 1e9);
@@ -106,13 +110,15 @@ int gen_first(struct gen *g)
 		gap.tv_nsec %= 1000000000;
 		nanosleep(&gap, NULL);
 		from = clock_ticks();
-		if (!one_way(g, (unsigned)(n & 1))) {
+		if (wake ? !gen_wake_trip(wake, REPLY_LIMIT_NS) : !one_way(g, (unsigned)(n & 1))) {
 			lost++;
 			continue;
 		}
 		histogram_add(&g->hist, clock_ticks() - from);
 		n++;
 	}
+	if (wake)
+		gen_wake_stop(wake);
 	return report(g, &r, start, n, lost);
 }
 

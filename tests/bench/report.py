@@ -111,7 +111,7 @@ def uplink_row(res, case, near):
 
 def latency_row(res, case, near):
     row = [case.title]
-    for peer, _, _ in PEERS[:3]:
+    for peer, _, _ in PEERS:
         p = [res.median(case.name, peer, near, k) for k in ("p50_us", "p99_us", "p999_us")]
         row.append(" / ".join(f"{v:.2f}" for v in p) if None not in p else "")
     lost = []
@@ -146,7 +146,7 @@ def section(res, data, cases, near, word):
             what = "best slices" if data.get("loaded") else "median and range"
             parts.append(f"**{title}** ({unit}; {what})\n\n{text}")
         rows = [latency_row(res, c, near) for c in mine if c.kind in ("paced", "latency", "ping", "first")]
-        text = table(["case, us at 50 / 99 / 99.9 %", "weft", "testpmd io", "OVS-DPDK NORMAL", "lost"], rows)
+        text = table(["case, us at 50 / 99 / 99.9 %", "weft", "testpmd io", "OVS-DPDK NORMAL", "bare floor", "lost"], rows)
         if text:
             parts.append(f"**{title}: latency and loss**\n\n{text}")
         if group == "uplink":

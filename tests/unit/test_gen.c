@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the load generator says about frames must be true: content, order, loss, and its quantiles.
+// What the load generator says about frames must be true: content, order, loss, and its quantiles; and
+// the floor that sleeps.
 #include "tests/bench/gen.h"
 
 #include <setjmp.h>
@@ -156,6 +157,17 @@ static void test_quantiles(void **state)
 	assert_true(histogram_quantile(&h, 1.0) == ~0ull);
 }
 
+// The floor of the first frame after idle answers each time it is asked, asleep or not.
+static void test_the_woken_thread_answers(void **state)
+{
+	struct gen_wake *w = gen_wake_start(0);
+
+	assert_non_null(w);
+	for (unsigned i = 0; i < 100; i++)
+		assert_true(gen_wake_trip(w, 10000000000ull));
+	gen_wake_stop(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +177,7 @@ int main(void)
 		cmocka_unit_test(test_each_byte_counts),
 		cmocka_unit_test(test_not_ours_and_not_for_me),
 		cmocka_unit_test(test_quantiles),
+		cmocka_unit_test(test_the_woken_thread_answers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
