@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <string.h>
 
-// Bytes behind a frame's head that are fetched while the frame before it is copied.
+// Bytes behind a frame's head that are fetched while frames before it are copied.
 #define BODY_FETCH 2048u
 
 // Fetches what is `off` behind p. p may be NULL, which is no fault, but adding to it as a pointer
