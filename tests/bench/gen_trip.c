@@ -93,8 +93,10 @@ int gen_first(struct gen *g)
 
 	if (prepare(g, &r, !g->opt.floor))
 		return 1;
-	if (g->opt.floor && !(wake = gen_wake_start(g->opt.peer_core)))
+	if (g->opt.floor && !(wake = gen_wake_start(g->opt.peer_core))) {
+		fprintf(stderr, "gen: no thread to wake: too many processes, or open files?\n");
 		return 1;
+	}
 	start = clock_now_ns();
 	end = start + (uint64_t)(g->opt.seconds * 1e9);
 	while (clock_now_ns() < end && !g->broken) {

@@ -3,7 +3,6 @@
 // descriptor is written, and answers. No switch that sleeps can be faster.
 #include "tests/bench/gen.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>

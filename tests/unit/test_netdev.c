@@ -2,8 +2,8 @@
 // Interfaces of all kinds as netdev reads them, what it refuses, and the watch that sees them change.
 #include "dataplane/port/netdev.h"
 #include "tests/lib/netns.h"
+#include "tests/lib/open_fds.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -136,41 +136,19 @@ static bool rests(void *ctx)
 	return __atomic_load_n((uint32_t *)ctx, __ATOMIC_RELAXED) == before;
 }
 
-static unsigned n_entries(const char *path)
-{
-	DIR *dir = opendir(path);
-	unsigned n = 0;
-	assert_non_null(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
-// Threads and descriptors. A thread may be listed for a moment after it was joined.
-static unsigned n_held(void)
-{
-	return n_entries("/proc/self/task") + n_entries("/proc/self/fd");
-}
-
-static bool is_all(void *ctx)
-{
-	return n_held() == *(unsigned *)ctx;
-}
-
-// Each change is looked at, and then the thread sleeps again. When it is stopped nothing of it is left.
+// Each change is looked at, and then the thread sleeps again. When it is stopped no descriptor is left.
 static void test_the_watch_sees_changes_and_rests(void **state)
 {
 	static uint32_t calls;
 	struct netdev_watch w;
 	struct error err;
-	unsigned held = n_held();
+	const unsigned fds = open_fds();
 	assert_int_equal(netdev_watch_start(&w, count, &calls, &err), 0);
 	netns_run("ip link set wx0 down && ip link set wx0 up");
 	assert_true(netns_wait(has_counted, &calls));
 	assert_true(netns_wait(rests, &calls));
 	netdev_watch_stop(&w);
-	assert_true(netns_wait(is_all, &held));
+	assert_int_equal(open_fds(), fds);
 	netdev_watch_stop(&w); // of one that is stopped
 }
 

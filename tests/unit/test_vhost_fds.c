@@ -3,8 +3,8 @@
 #include "dataplane/port/vhost_user.h"
 
 #include "tests/lib/echo.h"
+#include "tests/lib/open_fds.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,18 +40,6 @@ static void still_works(void)
 	assert_true(echo_wait(&port->links_up, up + 1));
 	echo_round_trip(&g, 0, 100, 1);
 	front_guest_fini(&g);
-}
-
-static unsigned open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 // rte_vhost's thread is kept waiting for the rest of a message until `slow` hangs up or 100 ms are over.

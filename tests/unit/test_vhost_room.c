@@ -85,12 +85,30 @@ static void test_fetching_ahead_changes_nothing(void **state)
 			for (unsigned i = 0; i < CHAINS; i++)
 				offer((uint16_t)i, odd[i % 2 ? k % N(odd) : 0]);
 			bed.avail->ring[(RING - 3 + 5) % RING] = k & 1 ? RING : UINT16_MAX;
+			assert_non_null(
+				guestmem_at(&bed.mem, &bed.r.cache, A, 1)); // as after a hit
 			for (unsigned n = 0; n <= FRAME_BURST; n += 7)
 				bed.ops->fetch(&bed.r, n);
 			assert_int_equal(vq_device_avail(&bed.r.vq, RING), CHAINS);
 			assert_int_equal(n_used(), 0);
 			assert_memory_equal(bed.a, pattern, B - A);
 			assert_false(bed.r.vq.broken);
+			bed_close();
+		}
+}
+
+// Nor more than a burst is looked at, however many frames are announced.
+static void test_no_more_than_a_burst_is_fetched(void **state)
+{
+	for (unsigned s = 0; sets[s]; s++)
+		for (unsigned k = 0; k < N(aheads); k++) {
+			bed_open(sets[s], MODERN, 1024, 1000, false);
+			for (unsigned i = 0; i < 1000; i++)
+				offer((uint16_t)i,
+					(struct vring_desc){A + i % RING * SLOT, SLOT, WRITE, 0});
+			assert_non_null(guestmem_at(&bed.mem, &bed.r.cache, A, 1));
+			bed.ops->fetch(&bed.r, UINT32_MAX);
+			assert_int_equal(vq_device_avail(&bed.r.vq, 1024), 1000);
 			bed_close();
 		}
 }
@@ -102,6 +120,7 @@ int main(void)
 		cmocka_unit_test(test_a_broken_ring_has_room),
 		cmocka_unit_test(test_no_more_is_lent_than_asked_for),
 		cmocka_unit_test(test_fetching_ahead_changes_nothing),
+		cmocka_unit_test(test_no_more_than_a_burst_is_fetched),
 	};
 	return cmocka_run_group_tests(tests, choose_sets, NULL);
 }
