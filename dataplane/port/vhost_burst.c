@@ -21,14 +21,12 @@
 
 // --- From the guest ---
 
-// Lends a frame that lies in one piece at p, FRAME_LEN_MIN <= len <= FRAME_LEN_MAX. Returns its first
-// 16 bytes.
-static inline struct head16 lend_flat(struct frame *f, const uint8_t *p, uint32_t len)
+// Begins a frame of `len` bytes, `head` of which go into its head and the rest, if any, into its own
+// segment. Neighbouring fields in one store each; flags, vid, hash, claims and tag are 0.
+static inline void lend_begin(struct frame *f, uint32_t len, uint32_t head)
 {
-	uint32_t head = len < FRAME_HEAD ? len : FRAME_HEAD;
-	// Neighbouring fields in one store each; flags, vid, hash, claims and tag are 0.
 	const uint64_t first = len | (uint64_t)head << 32 | (uint64_t)FRAME_HEAD_OFF << 48;
-	const uint64_t second = len > FRAME_HEAD;
+	const uint64_t second = len > head;
 
 	_Static_assert(
 		offsetof(struct frame, len) == 0 && offsetof(struct frame, head_len) == 4 &&
@@ -36,15 +34,26 @@ static inline struct head16 lend_flat(struct frame *f, const uint8_t *p, uint32_
 			offsetof(struct frame, flags) == 7 && offsetof(struct frame, n_segs) == 8 &&
 			offsetof(struct frame, hash) == 12 && __BYTE_ORDER == __LITTLE_ENDIAN,
 		"the first 16 bytes of a frame are written as two words");
-	struct head16 start = head_copy(f->buf + FRAME_HEAD_OFF, p, head);
-
 	memcpy(&f->len, &first, sizeof(first));
 	memcpy(&f->n_segs, &second, sizeof(second));
-	f->segs = &f->seg;
-	f->seg.base = p + head;
-	f->seg.len = len - head;
 	memset(&f->offload, 0, offsetof(struct frame, buf) - offsetof(struct frame, offload));
-	return start;
+	f->segs = &f->seg;
+}
+
+// Lends a frame that lies in one piece at p, FRAME_LEN_MIN <= len <= FRAME_LEN_MAX. Returns its first
+// 16 bytes.
+static inline struct head16 lend_flat(struct frame *f, const uint8_t *p, uint32_t len)
+{
+	uint8_t *head = f->buf + FRAME_HEAD_OFF;
+
+	if (likely(len <= FRAME_HEAD)) {
+		lend_begin(f, len, len);
+		return head_copy(head, p, len);
+	}
+	lend_begin(f, len, FRAME_HEAD);
+	f->seg.base = p + FRAME_HEAD;
+	f->seg.len = len - FRAME_HEAD;
+	return head_copy(head, p, FRAME_HEAD);
 }
 
 // Whether the header asks for nothing: flags and gso_type, its first two bytes, in one load.
@@ -108,14 +117,41 @@ static uint32_t discard(struct vhost_ring *r, struct port_stats *st)
 	return 0;
 }
 
+// What a burst is made of as it is lent: chains and frames so far, and what all first bytes have in common.
+struct lending {
+	uint32_t i, k;
+	struct head16 ones, zeroes; // bits that are set, and not set, in any frame
+};
+
+// Lends chains as long as they are common, at most up to the n-th.
+static inline void lend_run(struct lending *l, struct burst *b, uint32_t n,
+	const uint8_t *const *at, const uint32_t *len, uint32_t hdr_len, uint32_t ahead,
+	bool offloads)
+{
+	struct lending now = *l;
+	struct frame *f = &b->f[l->k];
+
+	for (; now.i < n; now.i++, f++) {
+		const uint8_t *p = at[now.i];
+
+		if (unlikely(now.i + ahead < n))
+			fetch(at[now.i + ahead], hdr_len);
+		if (unlikely(!p || (offloads && !claims_nothing(p))))
+			break;
+		const struct head16 start = lend_flat(f, p + hdr_len, len[now.i]);
+		now.ones = head16_or(now.ones, start);
+		now.zeroes = head16_or_not(now.zeroes, start);
+	}
+	now.k = (uint32_t)(f - b->f);
+	*l = now;
+}
+
 static uint32_t lend(struct vhost_ring *r, struct burst *b, uint32_t max, struct port_stats *st)
 {
 	const uint8_t *at[FRAME_BURST];
-	uint32_t len[FRAME_BURST], n, i, k = 0, bytes = 0, flags = 0, longest = 0;
-	const uint32_t hdr_len = r->hdr_len;
+	uint32_t len[FRAME_BURST], n, bytes = 0, longest = 0;
+	struct lending l = {.i = 0};
 	struct view v = view_of(r);
-	struct head16 first = {0}, differs = {0};
-	const bool offloads = r->offloads;
 
 	burst_begin(b);
 	r->n_taken = r->n_segs = r->n_looks = 0;
@@ -125,50 +161,47 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, uint32_t max, struct
 	if (unlikely(r->discard))
 		return discard(r, st);
 
-	i = flat_sources(r, &v, n, at, len);
-	if (unlikely(i < n)) {
+	const uint32_t good = flat_sources(r, &v, n, at, len);
+	if (unlikely(good < n)) {
 		vq_device_break(&r->vq);
 		st->drop[DROP_malformed]++;
-		n = i;
+		n = good;
 	}
-	for (i = 0; i < n; i++) {
-		struct frame *f = &b->f[k];
-		struct head16 start;
-
-		if (i + v.ahead < n)
-			fetch(at[i + v.ahead], hdr_len);
-		if (likely(at[i] && (!offloads || claims_nothing(at[i])))) {
-			start = lend_flat(f, at[i] + hdr_len, len[i]);
-		} else {
-			enum vhost_ring_take t = vhost_ring_lend_chain(r, r->taken[i], f, st);
-			if (t == TAKE_LATER)
-				break;
-			if (t == TAKE_DROPPED)
-				continue;
-			flags |= f->flags;
-			len[i] = f->len;
-			start = head16_load(f->buf + FRAME_HEAD_OFF);
+	for (;;) {
+		lend_run(&l, b, n, at, len, r->hdr_len, v.ahead, r->offloads);
+		if (likely(l.i == n))
+			break;
+		struct frame *f = &b->f[l.k];
+		const enum vhost_ring_take t = vhost_ring_lend_chain(r, r->taken[l.i], f, st);
+		if (t == TAKE_LATER)
+			break;
+		len[l.i] = 0;
+		if (t == TAKE_LENT) {
+			const struct head16 start = head16_load(f->buf + FRAME_HEAD_OFF);
+			len[l.i] = f->len;
+			l.ones = head16_or(l.ones, start);
+			l.zeroes = head16_or_not(l.zeroes, start);
+			b->flags |= f->flags;
+			l.k++;
 		}
-		if (unlikely(!k))
-			first = start;
-		differs = head16_differ(differs, first, start);
-		longest = len[i] > longest ? len[i] : longest;
-		bytes += len[i];
-		k++;
+		l.i++;
 	}
-	b->is_uniform = head16_is_zero14(differs);
+	for (uint32_t i = 0; i < l.i; i++) {
+		bytes += len[i];
+		longest = len[i] > longest ? len[i] : longest;
+	}
+	b->is_uniform = head16_is_disjoint14(l.ones, l.zeroes);
 	b->longest = longest;
-	vq_device_pop(&r->vq, i);
-	r->n_taken = i;
-	if (unlikely(!k))
+	vq_device_pop(&r->vq, l.i);
+	r->n_taken = l.i;
+	if (unlikely(!l.k))
 		vhost_ring_give_back(r);
-	b->n = k;
-	b->flags = flags;
+	b->n = l.k;
 	b->bytes = bytes;
-	st->rx_frames += k;
+	st->rx_frames += l.k;
 	st->rx_bytes += bytes;
 	st->rx_bursts++;
-	return k;
+	return l.k;
 }
 
 // --- To the guest ---
@@ -235,8 +268,8 @@ static inline void header_words(
 	memcpy(high, (const uint8_t *)&h + 8, 4);
 }
 
-// Whether a long header differs from these words.
-static inline bool header_differs(const uint8_t *at, uint64_t low, uint32_t high)
+// Not 0 if a long header differs from these words.
+static inline uint64_t header_differs(const uint8_t *at, uint64_t low, uint32_t high)
 {
 	uint64_t old_low;
 	uint32_t old_high;
@@ -312,14 +345,15 @@ static inline void put_used_all(
 	}
 }
 
-// Whether a frame is one small head, as received, with no work left.
-static inline bool is_small(const struct frame *f)
+// Whether a frame is one small head, as received, with no work left; if so, its length.
+static inline bool is_small(const struct frame *f, uint32_t *len)
 {
 	uint64_t first, second;
 
 	memcpy(&first, f, sizeof(first));                        // len, head_len, head_off, flags
 	memcpy(&second, (const uint8_t *)f + 8, sizeof(second)); // n_segs, ...
-	return (uint32_t)first <= 64 && first >> 48 == FRAME_HEAD_OFF && !(second & 0xffff);
+	*len = (uint32_t)first;
+	return *len <= 64 && first >> 48 == FRAME_HEAD_OFF && !(second & 0xffff);
 }
 
 // Hands the chains that were filled back, and counts.
@@ -345,21 +379,21 @@ static uint32_t deliver_small(struct vhost_ring *r, const struct frame *f, const
 	uint32_t len[FRAME_BURST], i;
 	uint16_t heads[FRAME_BURST];
 	uint8_t *to[FRAME_BURST];
-	uint64_t bytes = 0;
-	bool differ = false;
+	uint64_t bytes = 0, differ = 0;
 
 	n = flat_targets(r, &v, f, list, n, 64, heads, to);
 	for (i = 0; i < n; i++) {
 		const struct frame *fr = &f[list[i]];
+		uint32_t size;
 
 		if (i + v.ahead < n)
 			fetch_for_write(to[i + v.ahead], hdr_len);
-		if (unlikely(!is_small(fr)))
+		if (unlikely(!is_small(fr, &size)))
 			break;
 		differ |= header_differs(to[i], 0, high);
-		copy_upto64(to[i] + hdr_len, fr->buf + FRAME_HEAD_OFF, fr->len, false, true);
-		len[i] = hdr_len + fr->len;
-		bytes += fr->len;
+		copy_upto64(to[i] + hdr_len, fr->buf + FRAME_HEAD_OFF, size, false, true);
+		len[i] = hdr_len + size;
+		bytes += size;
 	}
 	for (uint32_t k = 0; unlikely(differ) && k < i; k++)
 		put_header(to[k], 0, high, true);
@@ -425,9 +459,9 @@ static uint32_t deliver(struct vhost_ring *r, const struct frame *f, const uint8
 	uint32_t n, struct port_stats *st)
 {
 	uint16_t before = vq_device_next_used(&r->vq);
+	uint32_t size, done = 0;
 	bool small = r->hdr_len == sizeof(struct virtio_net_hdr_mrg_rxbuf) && !r->log.base &&
-		     is_small(&f[list[0]]);
-	uint32_t done = 0;
+		     is_small(&f[list[0]], &size);
 
 	r->n_looks = 0;
 	while (done < n) {

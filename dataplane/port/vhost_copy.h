@@ -5,8 +5,12 @@
 // Included by vhost_burst.c only, and so compiled once per instruction set.
 #pragma once
 
+#include "dataplane/port/vhost_head16.h"
+
 #ifdef __AVX512BW__
-#include "dataplane/port/vhost_wide.h"
+#include "dataplane/port/vhost_avx512.h"
+#elif defined(__AVX2__)
+#include "dataplane/port/vhost_avx2.h"
 #else
 #include "dataplane/port/vhost_narrow.h"
 #endif
@@ -36,6 +40,40 @@ static inline void fetch_for_write(const void *p, size_t off)
 #endif
 }
 
+#ifndef __AVX512BW__
+
+// 32 bytes in registers: as an array they would be written to the stack on the way.
+struct half64 {
+#ifdef __AVX2__
+	__m256i v;
+#else
+	uint64_t v[4];
+#endif
+};
+
+static inline struct half64 half64_load(const uint8_t *p)
+{
+	struct half64 h;
+
+#ifdef __AVX2__
+	h.v = _mm256_loadu_si256((const __m256i *)(const void *)p);
+#else
+	memcpy(&h.v, p, sizeof(h.v));
+#endif
+	return h;
+}
+
+static inline void half64_store(uint8_t *p, struct half64 h)
+{
+#ifdef __AVX2__
+	_mm256_storeu_si256((__m256i *)(void *)p, h.v);
+#else
+	memcpy(p, &h.v, sizeof(h.v));
+#endif
+}
+
+#endif
+
 // Copies n <= 64 bytes. `wide` says that 64 bytes may be accessed at that side: our own memory.
 static inline void copy_upto64(
 	uint8_t *to, const uint8_t *from, uint32_t n, bool wide_to, bool wide_from)
@@ -51,11 +89,9 @@ static inline void copy_upto64(
 #else
 	// Two halves that overlap in the middle.
 	if (n >= 32) {
-		uint8_t a[32], b[32];
-		memcpy(a, from, 32);
-		memcpy(b, from + n - 32, 32);
-		memcpy(to, a, 32);
-		memcpy(to + n - 32, b, 32);
+		const struct half64 a = half64_load(from), b = half64_load(from + n - 32);
+		half64_store(to, a);
+		half64_store(to + n - 32, b);
 	} else if (n >= 16) {
 		uint8_t a[16], b[16];
 		memcpy(a, from, 16);
@@ -112,6 +148,15 @@ static inline struct head16 head_copy(uint8_t *to, const uint8_t *from, uint32_t
 
 	_mm512_storeu_si512(to, v);
 	return (struct head16){_mm512_castsi512_si128(v)};
+#elif defined(__AVX2__)
+	if (__builtin_expect(n >= 32, 1)) {
+		const struct half64 a = half64_load(from), b = half64_load(from + n - 32);
+		half64_store(to, a);
+		half64_store(to + n - 32, b);
+		return (struct head16){_mm256_castsi256_si128(a.v)};
+	}
+	copy_upto64(to, from, n, true, false);
+	return head16_load(to);
 #else
 	copy_upto64(to, from, n, true, false);
 	return head16_load(to);

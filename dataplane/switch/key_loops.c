@@ -135,7 +135,7 @@ static bool is_known(const struct fdb *shared, const uint64_t *key, uint32_t fir
 
 // --- Sorting ---
 
-#ifdef __AVX512VBMI2__
+#ifdef __AVX2__
 
 #define HALF 64u
 _Static_assert(FRAME_BURST == 2 * HALF, "a burst is two words of bits");
@@ -149,6 +149,16 @@ static inline uint64_t low_bits(uint32_t n)
 	return n < HALF ? (1ull << n) - 1 : ~0ull;
 }
 
+// The first frame of those that are left.
+static inline uint32_t first_left(uint64_t low, uint64_t high)
+{
+	return low ? (uint32_t)__builtin_ctzll(low) : HALF + (uint32_t)__builtin_ctzll(high);
+}
+
+#endif
+
+#ifdef __AVX512VBMI2__
+
 // One list after the other: all frames of a port at once, without a branch that depends on them.
 static uint32_t sort(const uint8_t *port, uint32_t n, struct frame_list *list, uint16_t *touched)
 {
@@ -160,8 +170,7 @@ static uint32_t sort(const uint8_t *port, uint32_t n, struct frame_list *list, u
 	uint32_t n_touched = 0;
 
 	while (left_low | left_high) {
-		const uint8_t id = port[left_low ? (uint32_t)__builtin_ctzll(left_low)
-						 : HALF + (uint32_t)__builtin_ctzll(left_high)];
+		const uint8_t id = port[first_left(left_low, left_high)];
 		const __m512i same = _mm512_set1_epi8((char)id);
 		const uint64_t in_low = _mm512_mask_cmpeq_epi8_mask(left_low, ports_low, same);
 		const uint64_t in_high = _mm512_mask_cmpeq_epi8_mask(left_high, ports_high, same);
@@ -171,6 +180,63 @@ static uint32_t sort(const uint8_t *port, uint32_t n, struct frame_list *list, u
 		_mm512_storeu_si512(to, _mm512_maskz_compress_epi8(in_low, low));
 		_mm512_storeu_si512(to + n_low, _mm512_maskz_compress_epi8(in_high, high));
 		list[id].n = n_low + (uint32_t)__builtin_popcountll(in_high);
+		left_low ^= in_low;
+		left_high ^= in_high;
+		touched[n_touched++] = id;
+	}
+	return n_touched;
+}
+
+#elif defined(__AVX2__)
+
+// Which of HALF bytes are these.
+static inline uint64_t equal_bits(const uint8_t *bytes, __m256i these)
+{
+	const __m256i *v = (const __m256i *)(const void *)bytes;
+	const __m256i low = _mm256_cmpeq_epi8(_mm256_loadu_si256(v), these);
+	const __m256i high = _mm256_cmpeq_epi8(_mm256_loadu_si256(v + 1), these);
+
+	return (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high)
+							     << 32;
+}
+
+// Writes the places of the bits, plus `base`; up to HALF bytes behind `to` may be written. Returns its end.
+static inline uint8_t *put_places(uint8_t *to, uint64_t bits, uint32_t base)
+{
+	if (!bits)
+		return to;
+	const uint32_t first = (uint32_t)__builtin_ctzll(bits);
+	const uint64_t run = bits >> first;
+	const __m256i *from = (const __m256i *)(const void *)places;
+	const __m256i add = _mm256_set1_epi8((char)(base + first));
+	__m256i *out = (__m256i *)(void *)to;
+
+	// Most often neighbours, as guests send several frames to one place in a row.
+	if (!(run & (run + 1))) {
+		_mm256_storeu_si256(out, _mm256_add_epi8(_mm256_loadu_si256(from), add));
+		_mm256_storeu_si256(out + 1, _mm256_add_epi8(_mm256_loadu_si256(from + 1), add));
+		return to + __builtin_popcountll(run);
+	}
+	for (; bits; bits &= bits - 1)
+		*to++ = (uint8_t)(base + (uint32_t)__builtin_ctzll(bits));
+	return to;
+}
+
+// One list after the other.
+static uint32_t sort(const uint8_t *port, uint32_t n, struct frame_list *list, uint16_t *touched)
+{
+	uint64_t left_low = low_bits(n), left_high = n > HALF ? low_bits(n - HALF) : 0;
+	uint32_t n_touched = 0;
+
+	while (left_low | left_high) {
+		const uint8_t id = port[first_left(left_low, left_high)];
+		const __m256i same = _mm256_set1_epi8((char)id);
+		const uint64_t in_low = equal_bits(port, same) & left_low;
+		const uint64_t in_high = equal_bits(port + HALF, same) & left_high;
+		uint8_t *begin = list[id].f;
+		uint8_t *end = put_places(put_places(begin, in_low, 0), in_high, HALF);
+
+		list[id].n = (uint32_t)(end - begin);
 		left_low ^= in_low;
 		left_high ^= in_high;
 		touched[n_touched++] = id;

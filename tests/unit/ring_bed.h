@@ -33,6 +33,9 @@ static const struct vhost_burst_ops *sets[4];
 static const uint32_t aheads[] = {1, FRAME_BURST, 8, 7, 16};
 static unsigned n_beds;
 
+// Descriptors of memory behind a table, for what must not be taken for a part of it.
+static unsigned behind_table;
+
 // A ring of its own, and memory.
 static struct bed {
 	struct vhost_ring r;
@@ -72,7 +75,7 @@ static inline void bed_open(const struct vhost_burst_ops *ops, uint64_t features
 	assert_int_equal(guestmem_add(&bed.mem, B, END - B, bed.b, 0), 0);
 	memcpy(bed.a, pattern, B - A);
 	memcpy(bed.b, pattern + (B - A), END - B);
-	bed.desc = c.desc = malloc(size * sizeof(*c.desc));
+	bed.desc = c.desc = malloc((size + behind_table) * sizeof(*c.desc));
 	bed.avail = c.avail = malloc(sizeof(*c.avail) + size * 2u + 2);
 	bed.used = c.used = malloc(sizeof(*c.used) + size * sizeof(c.used->ring[0]) + 2);
 	memset(c.desc, 0, size * sizeof(*c.desc));

@@ -48,6 +48,7 @@ static const struct odd {
 	{"one byte more, header apart", {B, 12, NEXT, 40}, {B + 12, FRAME_LEN_MAX + 1, 0, 0},
 		DROP_too_long},
 	{"one byte more", {B, 12 + FRAME_LEN_MAX + 1, 0, 0}, {0}, DROP_too_long},
+	{"one byte more, near the others", {A, 12 + FRAME_LEN_MAX + 1, 0, 0}, {0}, DROP_too_long},
 	{"as long as can be said", {B, UINT32_MAX, 0, 0}, {0}, DROP_bad_address},
 	{"up to the end of memory", {END - 112, 112, 0, 0}, {0}, LENT, END - 100, 100},
 	{"beyond it", {END - 111, 112, 0, 0}, {0}, DROP_bad_address},
@@ -87,6 +88,7 @@ static void offer_sources(const struct odd *odd, unsigned p)
 static void check_lent(const struct odd *odd, unsigned p)
 {
 	unsigned n = odd->why == LENT ? CHAINS : CHAINS - 1, k = 0;
+	uint32_t sum = odd->why == LENT ? odd->len : 0, longest = sum;
 	uint32_t got = bed.ops->lend(&bed.r, &burst, FRAME_BURST, &bed.st);
 	if (got != n || all_drops() != CHAINS - n || (n < CHAINS && !bed.st.drop[odd->why]))
 		fail_msg("%s, %s at %u: lent %u", bed.ops->isa, odd->what, p, got);
@@ -95,7 +97,12 @@ static void check_lent(const struct odd *odd, unsigned p)
 			assert_frame(&burst.f[k++], A + i * SLOT + 12, good_len(i));
 		else if (odd->why == LENT)
 			assert_frame(&burst.f[k++], odd->at, odd->len);
+		sum += i != p ? good_len(i) : 0;
+		longest = i != p && good_len(i) > longest ? good_len(i) : longest;
 	}
+	assert_int_equal(burst.bytes, sum);
+	assert_int_equal(burst.longest, longest);
+	assert_int_equal(bed.st.rx_bytes, sum);
 	assert_int_equal(n_used(), 0);
 	vhost_ring_give_back(&bed.r);
 	assert_int_equal(n_used(), CHAINS);

@@ -12,28 +12,6 @@
 
 #define WIDE 8u
 
-// The first 16 bytes of a frame.
-struct head16 {
-	__m128i v;
-};
-
-static inline struct head16 head16_load(const uint8_t *p)
-{
-	return (struct head16){_mm_loadu_si128((const __m128i *)(const void *)p)};
-}
-
-// sum | (a ^ b)
-static inline struct head16 head16_differ(struct head16 sum, struct head16 a, struct head16 b)
-{
-	return (struct head16){_mm_or_si128(sum.v, _mm_xor_si128(a.v, b.v))};
-}
-
-// Whether the first 14 bytes are 0.
-static inline bool head16_is_zero14(struct head16 h)
-{
-	return !(_mm_test_epi8_mask(h.v, h.v) & 0x3fff);
-}
-
 static inline __m128i wide_load16(const void *p)
 {
 	__m128i v;
