@@ -65,10 +65,27 @@ enum {
 #define GEN_EVERYBODY   0xffffu
 #define GEN_TSO_BASE    24u
 
-typedef uint64_t gen_line __attribute__((vector_size(64), aligned(64), may_alias));
+// A cache line, in halves: a vector of all of it would go through the stack where that is wider than the CPU's.
+typedef uint64_t gen_half __attribute__((vector_size(32), aligned(32), may_alias));
+typedef struct {
+	gen_half half[2];
+} __attribute__((aligned(64), may_alias)) gen_line;
+
+// Inline by force: these become the instructions of whatever they are used in.
+#define GEN_INLINE static inline __attribute__((always_inline))
+
+GEN_INLINE gen_line gen_line_add(gen_line a, gen_line b)
+{
+	return (gen_line){{a.half[0] + b.half[0], a.half[1] + b.half[1]}};
+}
+
+GEN_INLINE gen_line gen_line_or(gen_line a, gen_line b)
+{
+	return (gen_line){{a.half[0] | b.half[0], a.half[1] | b.half[1]}};
+}
 
 // The line will be written: fetches it for that.
-static inline __attribute__((always_inline)) void gen_fetch_for_write(const void *p)
+GEN_INLINE void gen_fetch_for_write(const void *p)
 {
 #ifdef __x86_64__
 	__asm__ volatile("prefetchw %0" ::"m"(*(const char *)p));

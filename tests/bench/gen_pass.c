@@ -15,7 +15,7 @@
 #else
 #define WIDE
 #endif
-#define INLINE static inline __attribute__((always_inline))
+#define INLINE GEN_INLINE
 
 #define PATTERN_FACTOR 0x9e3779b97f4a7c15ull // as in gen_frame.c
 
@@ -27,7 +27,7 @@ INLINE void write_lines(uint8_t *frame, const uint8_t *next, unsigned n, uint64_
 		uint64_t v = seq * PATTERN_FACTOR + k;
 
 		gen_fetch_for_write(next + 64 * k);
-		*(gen_line *)(frame + 64 * k) = (gen_line){v, v, v, v, v, v, v, v};
+		*(gen_line *)(frame + 64 * k) = (gen_line){{{v, v, v, v}, {v, v, v, v}}};
 	}
 }
 
@@ -38,15 +38,15 @@ INLINE void write_run(struct gen *g, struct gen_guest *w, unsigned slot, unsigne
 	struct gen_flow *f = &w->flow[w->dst];
 	const uint64_t one = g->many, address = f->address, base = g->base ? 0 : 1;
 	const bool to_one = w->dst != g->n, one_line = g->write != GEN_FULL || g->one_line;
-	const gen_line step = {to_one ? one << 32 : 0, one << 16, 0, 0, 0, 0, base, 0};
-	gen_line own = {to_one ? address << 32 : 0, address << 16, 0, 0, 0, 0, base ? f->seq : 0,
-		base ? g->now : 0};
+	const gen_line step = {{{to_one ? one << 32 : 0, one << 16, 0, 0}, {0, 0, base, 0}}};
+	gen_line own = {{{to_one ? address << 32 : 0, address << 16, 0, 0},
+		{0, 0, base ? f->seq : 0, base ? g->now : 0}}};
 	uint8_t *frame = w->tx_frames + (size_t)slot * w->tx_stride;
 	const uint8_t *size = w->slot_size + slot;
 
 	for (unsigned i = 0; i < n; i++, frame += w->tx_stride) {
-		*(gen_line *)frame = f->first[size[i]] + own;
-		own += step;
+		*(gen_line *)frame = gen_line_add(f->first[size[i]], own);
+		own = gen_line_add(own, step);
 		if (!one_line)
 			write_lines(frame, frame + w->tx_stride, g->lines[size[i]], f->seq + i);
 		if (vq_unlikely(!base))
@@ -164,6 +164,14 @@ static void take_piece(struct gen *g, struct gen_guest *w, const uint8_t *p, uin
 	}
 }
 
+// A word that depends on both halves.
+INLINE uint64_t line_sink(gen_line line)
+{
+	const gen_half both = line.half[0] | line.half[1];
+
+	return both[0];
+}
+
 // Reads the lines of a buffer of len bytes, from line k on.
 INLINE uint64_t read_lines(const uint8_t *p, uint32_t k, uint32_t len)
 {
@@ -171,8 +179,8 @@ INLINE uint64_t read_lines(const uint8_t *p, uint32_t k, uint32_t len)
 	const gen_line *line = (const gen_line *)p;
 
 	for (; k < (len + 63) / 64; k++)
-		sum |= line[k];
-	return sum[0] | sum[3];
+		sum = gen_line_or(sum, line[k]);
+	return line_sink(sum);
 }
 
 INLINE bool is_sane(const struct gen_guest *w, struct vring_used_elem e, unsigned slot)
@@ -243,11 +251,11 @@ INLINE bool take_whole(struct gen *g, struct gen_guest *w, unsigned i0, unsigned
 		if (mergeable)
 			wrong |= *(const uint16_t *)(frame - 2) ^ 1;
 		if (reads)
-			sum |= *(const gen_line *)frame;
+			sum = gen_line_or(sum, *(const gen_line *)frame);
 		longest |= e.len;
 		total += e.len;
 	}
-	w->sink |= sum[0] | sum[5];
+	w->sink |= line_sink(sum);
 	if (wrong)
 		return false;
 	if (longest > 64 + hdr_len && g->read == GEN_FULL) {
