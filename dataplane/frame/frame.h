@@ -58,10 +58,12 @@ struct frame {
 	uint16_t tci; // of its tag, whether pushed or not: priority and vid; set by the switch
 	uint8_t unused[4];
 	uint8_t buf[FRAME_HEADROOM + FRAME_HEAD_MAX];
+	// An odd number of lines in all: the two that are used of each spread over all sets of a cache.
+	uint8_t spread[64];
 } __attribute__((aligned(64)));
 
 _Static_assert(offsetof(struct frame, buf) + FRAME_HEADROOM == 64, "the head starts a cache line");
-_Static_assert(sizeof(struct frame) == 256, "frames tile a burst");
+_Static_assert(sizeof(struct frame) == 5 * 64, "frames tile a burst");
 
 // A burst: frames lent by one receive queue, all given back together.
 struct burst {
