@@ -134,7 +134,7 @@ static inline void lend_run(struct lending *l, struct burst *b, uint32_t n,
 	for (; now.i < n; now.i++, f++) {
 		const uint8_t *p = at[now.i];
 
-		if (unlikely(now.i + ahead < n))
+		if (now.i + ahead < n)
 			fetch(at[now.i + ahead], hdr_len);
 		if (unlikely(!p || (offloads && !claims_nothing(p))))
 			break;
@@ -146,10 +146,33 @@ static inline void lend_run(struct lending *l, struct burst *b, uint32_t n,
 	*l = now;
 }
 
+// Lends the next chain, whatever its shape. False if it is left for the next burst.
+static bool lend_odd(struct vhost_ring *r, struct lending *l, struct burst *b, uint32_t *len,
+	struct port_stats *st)
+{
+	struct frame *f = &b->f[l->k];
+	const enum vhost_ring_take t = vhost_ring_lend_chain(r, r->taken[l->i], f, st);
+
+	if (t == TAKE_LATER)
+		return false;
+	len[l->i] = 0;
+	if (t == TAKE_LENT) {
+		const struct head16 start = head16_load(f->buf + FRAME_HEAD_OFF);
+
+		l->ones = head16_or(l->ones, start);
+		l->zeroes = head16_or_not(l->zeroes, start);
+		len[l->i] = f->len;
+		b->flags |= f->flags;
+		l->k++;
+	}
+	l->i++;
+	return true;
+}
+
 static uint32_t lend(struct vhost_ring *r, struct burst *b, uint32_t max, struct port_stats *st)
 {
 	const uint8_t *at[FRAME_BURST];
-	uint32_t len[FRAME_BURST], n, bytes = 0, longest = 0;
+	uint32_t len[FRAME_BURST], n, good, bytes = 0, longest = 0;
 	struct lending l = {.i = 0};
 	struct view v = view_of(r);
 
@@ -161,43 +184,27 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, uint32_t max, struct
 	if (unlikely(r->discard))
 		return discard(r, st);
 
-	const uint32_t good = flat_sources(r, &v, n, at, len);
+	good = flat_sources(r, &v, n, at, len);
 	if (unlikely(good < n)) {
 		vq_device_break(&r->vq);
 		st->drop[DROP_malformed]++;
 		n = good;
 	}
-	for (;;) {
+	do
 		lend_run(&l, b, n, at, len, r->hdr_len, v.ahead, r->offloads);
-		if (likely(l.i == n))
-			break;
-		struct frame *f = &b->f[l.k];
-		const enum vhost_ring_take t = vhost_ring_lend_chain(r, r->taken[l.i], f, st);
-		if (t == TAKE_LATER)
-			break;
-		len[l.i] = 0;
-		if (t == TAKE_LENT) {
-			const struct head16 start = head16_load(f->buf + FRAME_HEAD_OFF);
-			len[l.i] = f->len;
-			l.ones = head16_or(l.ones, start);
-			l.zeroes = head16_or_not(l.zeroes, start);
-			b->flags |= f->flags;
-			l.k++;
-		}
-		l.i++;
-	}
+	while (unlikely(l.i < n) && lend_odd(r, &l, b, len, st));
 	for (uint32_t i = 0; i < l.i; i++) {
 		bytes += len[i];
 		longest = len[i] > longest ? len[i] : longest;
 	}
 	b->is_uniform = head16_is_disjoint14(l.ones, l.zeroes);
 	b->longest = longest;
+	b->n = l.k;
+	b->bytes = bytes;
 	vq_device_pop(&r->vq, l.i);
 	r->n_taken = l.i;
 	if (unlikely(!l.k))
 		vhost_ring_give_back(r);
-	b->n = l.k;
-	b->bytes = bytes;
 	st->rx_frames += l.k;
 	st->rx_bytes += bytes;
 	st->rx_bursts++;

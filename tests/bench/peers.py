@@ -130,6 +130,9 @@ class Peer:
     def spawn(self, *command, env=None, stdin=subprocess.DEVNULL):
         if self.uplink:
             command = ("ip", "netns", "exec", self.uplink.nic_ns) + command
+        else:
+            # Devices that it makes and leaves behind (OVS its bridge's) go with it.
+            command = ("unshare", "--net") + command
         with open(os.path.join(self.dir, f"log{len(self.procs)}"), "w", encoding="utf-8") as log:
             p = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=stdin,
                 env=env, preexec_fn=die_with_parent)
