@@ -511,23 +511,12 @@ static void fetch_targets(struct vhost_ring *r, uint32_t n)
 {
 	struct view v = view_of(r);
 	const uint32_t avail = vq_device_avail(&r->vq, n < v.ahead ? n : v.ahead);
-	uint16_t heads[FRAME_BURST];
-	uint8_t *to[FRAME_BURST];
 
-	for (uint32_t i = 0; i < avail; i += WIDE) {
-		const uint32_t end = avail - i < WIDE ? avail : i + WIDE;
+	for (uint32_t i = 0; i < avail; i++) {
+		const uint64_t addr = vq_desc_load(&v.desc[view_head(&v, i) & v.mask]).addr;
 
-		if (end - i == WIDE && wide_targets(&v, i, v.hdr_len + FRAME_LEN_MIN, heads, to)) {
-			for (uint32_t k = i; k < end; k++)
-				fetch_for_write(to[k], v.hdr_len);
-			continue;
-		}
-		for (uint32_t k = i; k < end; k++) {
-			const uint64_t addr = vq_desc_load(&v.desc[view_head(&v, k) & v.mask]).addr;
-
-			if (likely(view_hit(&v, addr, v.hdr_len)))
-				fetch_for_write(v.hva + (addr - v.gpa), v.hdr_len);
-		}
+		if (likely(view_hit(&v, addr, v.hdr_len)))
+			fetch_for_write(v.hva + (addr - v.gpa), v.hdr_len);
 	}
 }
 

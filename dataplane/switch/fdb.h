@@ -38,7 +38,8 @@
 #include <immintrin.h>
 #endif
 
-#define FDB_WAYS 4u
+#define FDB_WAYS        4u
+#define FDB_BUCKET_BITS 6u // of an offset within a bucket
 
 // `where` of an entry.
 #define FDB_PORT(where) ((where)&0xffu)
@@ -53,7 +54,7 @@ struct fdb_bucket {
 		[FDB_WAYS]; // seconds of CLOCK_MONOTONIC; stored by the worker of the source port
 } __attribute__((aligned(64)));
 
-_Static_assert(sizeof(struct fdb_bucket) == 64, "a bucket is a cache line");
+_Static_assert(sizeof(struct fdb_bucket) == 1 << FDB_BUCKET_BITS, "a bucket is a cache line");
 
 // An entry: one of the ways of a bucket. No bucket: no entry.
 struct fdb_entry {
@@ -101,15 +102,27 @@ static inline uint64_t fdb_hash(const struct fdb *fdb, uint64_t key)
 	return (h ^ h >> 28) * fdb->secret[1];
 }
 
-// The bucket of first choice, and the other.
+// The bucket of first choice, in two steps: a loop makes the offsets (in bytes) of several keys at once.
+static inline uint64_t fdb_bucket_offset(const struct fdb *fdb, uint64_t hash)
+{
+	return hash >> (fdb->shift - FDB_BUCKET_BITS) & ~0ull << FDB_BUCKET_BITS;
+}
+
+static inline struct fdb_bucket *fdb_bucket_at(const struct fdb *fdb, uint64_t offset)
+{
+	return (struct fdb_bucket *)(void *)((uint8_t *)fdb->buckets + offset);
+}
+
 static inline struct fdb_bucket *fdb_bucket(const struct fdb *fdb, uint64_t hash)
 {
-	return &fdb->buckets[hash >> fdb->shift];
+	return fdb_bucket_at(fdb, fdb_bucket_offset(fdb, hash));
 }
+
+// The other.
 
 static inline struct fdb_bucket *fdb_bucket_alt(const struct fdb *fdb, uint64_t hash)
 {
-	return &fdb->buckets[(hash * fdb->secret[0]) >> fdb->shift];
+	return fdb_bucket(fdb, hash * fdb->secret[0]);
 }
 
 // Where the second of an entry's last frame is kept.

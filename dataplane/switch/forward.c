@@ -28,7 +28,7 @@ void forward_init(struct forward *fw, uint32_t worker, bool shared, struct fdb *
 
 // Bursts without news after which sources are sampled, one in SAMPLE of bursts above a size.
 #define QUIET_BURSTS 16u
-#define SAMPLE       4u
+#define SAMPLE       8u
 #define SAMPLE_ABOVE 16u
 
 // --- Stage 1: addresses ---

@@ -99,16 +99,17 @@ static struct key_classes read(struct burst_keys *keys, const struct burst *b, u
 static bool find(const struct fdb *shared, const uint64_t *key, uint32_t n, uint8_t *port)
 {
 	const struct fdb fdb = fdb_constants(shared);
-	uint64_t hash[FRAME_BURST];
+	uint64_t offset[FRAME_BURST];
 
 	for (uint32_t i = 0; i < n; i++)
-		hash[i] = fdb_hash(&fdb, key[i]);
+		offset[i] = fdb_bucket_offset(&fdb, fdb_hash(&fdb, key[i]));
 	// Look-ups do not depend on each other, so the CPU has about ten of them on the way at once;
 	// to prefetch them in a loop of their own costs more than it gains.
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t where;
 
-		if (unlikely(!fdb_find_hash(&fdb, key[i], hash[i], &where).b))
+		if (unlikely(!fdb_probe(fdb_bucket_at(&fdb, offset[i]), key[i], &where).b) &&
+			!fdb_find(&fdb, key[i], &where).b)
 			return false;
 		port[i] = (uint8_t)FDB_PORT(where);
 	}
