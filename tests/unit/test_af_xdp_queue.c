@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Whatever the rings say, no buffer is used that is not ours, and none is lost: rings of the test's
 // own in place of the kernel's.
-#include "dataplane/port/af_xdp_census.h"
+#include "tests/unit/xdp_bed.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -13,134 +13,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
-
-#define CHUNK 2048u
-
-// The kernel's side of the rings.
-struct fake {
-	uint32_t index[4][3]; // producer, consumer, flags
-	uint64_t fill[XDP_QUEUE_RING], comp[XDP_QUEUE_RING];
-	struct xdp_desc rx[XDP_QUEUE_RING], tx[XDP_QUEUE_RING];
-	uint8_t *umem;
-	struct xdp_queue *q;
-	struct burst burst;
-	struct port_stats st;
-};
-
-static void fake_ring(struct fake *k, struct xsk_ring *r, unsigned i, void *entries)
-{
-	*r = (struct xsk_ring){.producer = &k->index[i][0],
-		.consumer = &k->index[i][1],
-		.flags = &k->index[i][2],
-		.entries = entries,
-		.size = XDP_QUEUE_RING,
-		.mask = XDP_QUEUE_RING - 1};
-}
-
-// The kernel's answer to a wake-up: it sends so many frames, and then says this.
-static struct {
-	struct fake *k;
-	uint32_t frames;
-	int error, last_error; // with frames left on the ring, and without
-	unsigned calls;
-} wake;
-
-ssize_t sendto(int fd, const void *bytes, size_t len, int flags, const struct sockaddr *addr,
-	socklen_t addr_len)
-{
-	uint32_t *producer = &wake.k->index[3][0], *consumer = &wake.k->index[3][1];
-	uint32_t left = *producer - *consumer;
-	wake.calls++;
-	*consumer += left < wake.frames ? left : wake.frames;
-	errno = *producer == *consumer ? wake.last_error : wake.error;
-	return errno ? -1 : 0;
-}
-
-static int setup(void **state)
-{
-	struct fake *k = aligned_alloc(64, (sizeof(*k) + 63) & ~63ul);
-	memset(k, 0, sizeof(*k));
-	k->q = aligned_alloc(64, (sizeof(*k->q) + 63) & ~63ul);
-	memset(k->q, 0, sizeof(*k->q));
-	k->umem = aligned_alloc(4096, 2 * XDP_QUEUE_RING * XDP_CHUNK_LARGE);
-	memset(k->umem, 0, 2 * XDP_QUEUE_RING * XDP_CHUNK_LARGE);
-	struct xsk *xsk = &k->q->xsk;
-	xsk->fd = -1;
-	xsk->umem = k->umem;
-	fake_ring(k, &xsk->fill, 0, k->fill);
-	fake_ring(k, &xsk->comp, 1, k->comp);
-	fake_ring(k, &xsk->rx, 2, k->rx);
-	fake_ring(k, &xsk->tx, 3, k->tx);
-	k->q->frags = true;
-	xsk->tx_budget = 32;
-	xdp_queue_reset(k->q, CHUNK);
-	memset(&wake, 0, sizeof(wake));
-	wake.k = k;
-	*state = k;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fake *k = *state;
-	free(k->umem);
-	free(k->q);
-	free(k);
-	return 0;
-}
-
-// The kernel receives a frame into the next chunk of the fill ring.
-static uint64_t kernel_takes(struct fake *k)
-{
-	assert_true(k->index[0][1] != k->index[0][0]);
-	return k->fill[k->index[0][1]++ % XDP_QUEUE_RING];
-}
-
-static void kernel_gives(struct fake *k, uint64_t addr, uint32_t len, uint32_t options)
-{
-	k->rx[k->index[2][0] % XDP_QUEUE_RING] =
-		(struct xdp_desc){.addr = addr, .len = len, .options = options};
-	k->index[2][0]++;
-}
-
-// Completes the next n frames that were taken off the transmit ring.
-static void kernel_completes(struct fake *k, uint32_t n)
-{
-	for (; n; n--, k->index[1][0]++)
-		k->comp[k->index[1][0] % XDP_QUEUE_RING] =
-			k->tx[k->index[1][0] % XDP_QUEUE_RING].addr;
-}
-
-// The kernel sends and completes everything on the transmit ring.
-static uint32_t kernel_sends(struct fake *k)
-{
-	uint32_t n = 0;
-	while (k->index[3][1] != k->index[3][0]) {
-		const struct xdp_desc *d = &k->tx[k->index[3][1]++ % XDP_QUEUE_RING];
-		assert_true(d->addr >= XDP_QUEUE_RING * CHUNK);
-		assert_true(d->addr + d->len <= 2 * XDP_QUEUE_RING * CHUNK);
-		k->comp[k->index[1][0]++ % XDP_QUEUE_RING] = d->addr;
-		n++;
-	}
-	return n;
-}
-
-static uint32_t rx_max(struct fake *k, uint32_t max)
-{
-	return xdp_queue_rx(k->q, &k->burst, max, &k->st);
-}
-
-static uint32_t rx(struct fake *k)
-{
-	return rx_max(k, FRAME_BURST);
-}
-
-static struct xdp_census census(struct fake *k)
-{
-	struct xdp_census c;
-	xdp_census_take(k->q, &c);
-	return c;
-}
 
 static void test_buffers_go_round(void **state)
 {
@@ -251,6 +123,24 @@ static void test_a_frame_of_several_buffers_is_one(void **state)
 	assert_true(census(k).conserved);
 }
 
+// Of one with a wrong entry among its pieces nothing is used, and all its other buffers come back.
+static void test_a_wrong_piece_spoils_its_frame_only(void **state)
+{
+	struct fake *k = *state;
+	for (uint32_t bad = 1; bad < 4; bad++) {
+		for (uint32_t i = 0; i < 4; i++)
+			kernel_gives(k, i == bad ? (uint64_t)-1 : kernel_takes(k) + 256, 1000,
+				i < 3 ? XDP_PKT_CONTD : 0);
+		give_pieces(k, 2, 20, true);
+		assert_int_equal(rx(k), 1);
+		assert_int_equal(k->burst.f[0].len, 40);
+		xdp_queue_rx_done(k->q);
+		assert_int_equal(k->st.drop[DROP_malformed], bad);
+		assert_int_equal(census(k).bad, bad);
+		assert_int_equal(census(k).rx_fill, XDP_QUEUE_RING);
+	}
+}
+
 static void test_a_frame_whose_end_is_not_there_waits(void **state)
 {
 	struct fake *k = *state;
@@ -309,18 +199,6 @@ static void test_lent_buffers_are_bounded(void **state)
 	}
 	assert_int_equal(frames, n);
 	assert_true(census(k).conserved);
-}
-
-static void frame_of(struct frame *f, struct frame_seg *seg, uint8_t *bytes, uint32_t len)
-{
-	memset(f, 0, sizeof(*f));
-	f->len = len;
-	f->head_len = (uint16_t)(len < FRAME_HEAD ? len : FRAME_HEAD);
-	f->head_off = FRAME_HEAD_OFF;
-	memcpy(frame_head(f), bytes, f->head_len);
-	*seg = (struct frame_seg){bytes + f->head_len, len - f->head_len};
-	f->segs = seg;
-	f->n_segs = seg->len > 0;
 }
 
 static void test_a_full_ring_stops_and_goes_on_later(void **state)
@@ -406,6 +284,7 @@ static void test_long_frames_are_cut_into_buffers(void **state)
 	for (uint32_t i = 0; i < n; i++) {
 		memcpy(got + done, k->umem + k->tx[i].addr, k->tx[i].len);
 		done += k->tx[i].len;
+		assert_true(k->tx[i].addr % CHUNK + k->tx[i].len <= CHUNK);
 		assert_int_equal(k->tx[i].options, i + 1 < n ? XDP_PKT_CONTD : 0);
 	}
 	assert_int_equal(done, 9014);
@@ -415,6 +294,42 @@ static void test_long_frames_are_cut_into_buffers(void **state)
 	assert_int_equal(xdp_queue_tx(k->q, 9014, &f, list, 1, &k->st), 1);
 	assert_int_equal(k->st.drop[DROP_too_long], 1);
 	assert_int_equal(k->q->tx.longest, 9014);
+}
+
+// Frames begin at different lines of their buffers, as far as they leave room for that.
+static void test_no_frame_leaves_its_buffer(void **state)
+{
+	struct fake *k = *state;
+	static uint8_t bytes[CHUNK];
+	static const uint8_t list[] = {0};
+	const uint32_t room = CHUNK - XDP_TX_HEADROOM;
+	for (uint32_t len = room - 500; len <= room; len++) {
+		struct frame f;
+		struct frame_seg seg;
+		uint32_t at = k->index[3][0];
+		frame_of(&f, &seg, bytes, len);
+		assert_int_equal(xdp_queue_tx(k->q, CHUNK, &f, list, 1, &k->st), 1);
+		assert_int_equal(k->index[3][0], at + 1);
+		assert_int_equal(k->tx[at].len, len);
+		assert_true(k->tx[at].addr % CHUNK >= XDP_TX_HEADROOM);
+		assert_true(k->tx[at].addr % CHUNK + len <= CHUNK);
+	}
+}
+
+// A head that has grown by a tag goes whole.
+static void test_long_heads_are_sent_whole(void **state)
+{
+	struct fake *k = *state;
+	static const uint8_t list[] = {0};
+	for (uint32_t len = 1; len <= FRAME_HEAD_MAX; len++) {
+		struct frame f = {
+			.len = len, .head_len = (uint16_t)len, .head_off = FRAME_HEAD_OFF};
+		uint32_t at = k->index[3][0];
+		for (uint32_t i = 0; i < len; i++)
+			frame_head(&f)[i] = (uint8_t)(i * 5 + 1);
+		assert_int_equal(xdp_queue_tx(k->q, 1514, &f, list, 1, &k->st), 1);
+		assert_memory_equal(k->umem + k->tx[at].addr, frame_head(&f), len);
+	}
 }
 
 // A tag is not counted, as no NIC does; a byte more is.
@@ -443,121 +358,6 @@ static void test_a_tag_makes_no_frame_too_long(void **state)
 		assert_int_equal(k->st.tx_frames, sent + rows[i].sent);
 		assert_int_equal(k->st.drop[DROP_too_long], dropped + !rows[i].sent);
 	}
-}
-
-// --- waking the kernel ---
-
-static void send_frames(struct fake *k, uint32_t n)
-{
-	static uint8_t bytes[100];
-	static const uint8_t list[FRAME_BURST] = {0};
-	struct frame f;
-	struct frame_seg seg;
-	frame_of(&f, &seg, bytes, sizeof(bytes));
-	assert_int_equal(xdp_queue_tx(k->q, 1514, &f, list, n, &k->st), n);
-}
-
-static void test_the_kernel_is_woken_once_and_if_it_wishes(void **state)
-{
-	struct fake *k = *state;
-	xdp_queue_wake_tx(k->q, &k->st);
-	assert_int_equal(wake.calls + k->st.suppressed, 0); // nothing was sent
-	send_frames(k, 3);
-	xdp_queue_wake_tx(k->q, &k->st);
-	xdp_queue_wake_tx(k->q, &k->st);
-	assert_int_equal(wake.calls, 0);
-	assert_int_equal(k->st.suppressed, 1);
-	k->index[3][2] = XDP_RING_NEED_WAKEUP;
-	wake.frames = 100;
-	send_frames(k, 3);
-	xdp_queue_wake_tx(k->q, &k->st);
-	xdp_queue_wake_tx(k->q, &k->st);
-	assert_int_equal(wake.calls, 1);
-	assert_int_equal(k->st.notified, 1);
-	assert_int_equal(census(k).tx_ring, 0);
-}
-
-// Kernels before Linux 6.17 send 32 frames a call.
-// Who asks for room finds what the kernel has given back, and wakes it if that is what it takes.
-static void test_room_is_what_the_kernel_has_sent(void **state)
-{
-	struct fake *k = *state;
-	assert_int_equal(xdp_queue_room(k->q, FRAME_BURST, &k->st), FRAME_BURST);
-	for (unsigned i = 0; i < XDP_QUEUE_RING / FRAME_BURST; i++)
-		send_frames(k, FRAME_BURST);
-	k->index[3][2] = XDP_RING_NEED_WAKEUP;
-	assert_int_equal(xdp_queue_room(k->q, FRAME_BURST, &k->st), 0);
-	assert_true(wake.calls > 0);
-	// Taken off the ring and not sent yet, there is no buffer; then there is.
-	wake.frames = 100;
-	xdp_queue_room(k->q, FRAME_BURST, &k->st);
-	assert_int_equal(xdp_queue_room(k->q, FRAME_BURST, &k->st), 0);
-	kernel_completes(k, 100);
-	assert_int_equal(xdp_queue_room(k->q, FRAME_BURST, &k->st), 100);
-	assert_int_equal(xdp_queue_room(k->q, 50, &k->st), 50);
-	kernel_completes(k, 28);
-	wake.calls = 0;
-	assert_int_equal(xdp_queue_room(k->q, FRAME_BURST, &k->st), FRAME_BURST);
-	assert_int_equal(wake.calls, 0); // there was room: no system call
-}
-
-static void test_it_is_woken_until_all_are_sent(void **state)
-{
-	struct fake *k = *state;
-	k->index[3][2] = XDP_RING_NEED_WAKEUP;
-	wake.frames = 32;
-	wake.error = EAGAIN;
-	send_frames(k, 100);
-	xdp_queue_wake_tx(k->q, &k->st);
-	assert_int_equal(wake.calls, 4);
-	assert_int_equal(census(k).tx_ring, 0);
-	assert_false(xdp_queue_arm(k->q));
-}
-
-// Where the kernel is short of buffers it is not asked in a circle, and the frames are not forgotten:
-// the worker does not sleep, and its next look asks once more.
-static void test_what_the_kernel_did_not_take_is_offered_again(void **state)
-{
-	struct fake *k = *state;
-	static const int errors[] = {EAGAIN, EBUSY, ENOBUFS};
-	k->index[3][2] = XDP_RING_NEED_WAKEUP;
-	for (unsigned i = 0; i < sizeof(errors) / sizeof(*errors); i++) {
-		wake.calls = wake.frames = 0;
-		wake.error = errors[i];
-		send_frames(k, 5);
-		xdp_queue_wake_tx(k->q, &k->st);
-		assert_int_equal(wake.calls, 1);
-		assert_true(xdp_queue_arm(k->q));
-		wake.frames = 32;
-		assert_int_equal(rx(k), 0);
-		assert_int_equal(wake.calls, 2);
-		assert_int_equal(census(k).tx_ring, 0);
-		assert_false(xdp_queue_arm(k->q));
-	}
-	// While frames wait to be received nobody calls rx; and where both are called, one of them does it.
-	wake.calls = wake.frames = 0;
-	wake.error = EAGAIN;
-	send_frames(k, 5);
-	xdp_queue_wake_tx(k->q, &k->st);
-	for (unsigned calls = 2; calls < 5; calls++) {
-		assert_int_equal(xdp_queue_backlog(k->q, &k->st), 0);
-		assert_int_equal(wake.calls, calls);
-		if (calls % 2)
-			continue;
-		assert_int_equal(rx(k), 0);
-		assert_int_equal(wake.calls, calls);
-	}
-	wake.frames = 32;
-	assert_int_equal(rx(k), 0);
-	assert_int_equal(wake.calls, 5);
-	assert_int_equal(census(k).tx_ring, 0);
-	// A device that is down will not take them soon: they wait for what is sent next.
-	wake.calls = wake.frames = 0;
-	wake.error = ENETDOWN;
-	send_frames(k, 5);
-	xdp_queue_wake_tx(k->q, &k->st);
-	assert_int_equal(wake.calls, 1);
-	assert_false(xdp_queue_arm(k->q));
 }
 
 // A request that the kernel refuses would block the queue for good: it must not reach the ring.
@@ -707,6 +507,7 @@ int main(void)
 		T(test_a_buffer_given_twice_is_lent_once),
 		T(test_short_frames_are_dropped_and_their_buffers_come_back),
 		T(test_a_frame_of_several_buffers_is_one),
+		T(test_a_wrong_piece_spoils_its_frame_only),
 		T(test_a_frame_whose_end_is_not_there_waits),
 		T(test_a_frame_without_end_does_not_block_the_queue),
 		T(test_a_frame_longer_than_any_is_dropped),
@@ -715,11 +516,9 @@ int main(void)
 		T(test_frames_on_their_way_are_not_overwritten),
 		T(test_completions_are_checked),
 		T(test_long_frames_are_cut_into_buffers),
+		T(test_no_frame_leaves_its_buffer),
+		T(test_long_heads_are_sent_whole),
 		T(test_a_tag_makes_no_frame_too_long),
-		T(test_the_kernel_is_woken_once_and_if_it_wishes),
-		T(test_room_is_what_the_kernel_has_sent),
-		T(test_it_is_woken_until_all_are_sent),
-		T(test_what_the_kernel_did_not_take_is_offered_again),
 		T(test_checksum_requests_out_of_the_frame_are_dropped),
 		T(test_buffers_are_conserved_under_any_order),
 		T(test_a_census_under_load_raises_no_alarm),
