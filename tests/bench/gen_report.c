@@ -85,12 +85,22 @@ static void print_settings(const struct gen *g)
 	}
 }
 
+// The least share of its core that the generator must have had. An interface has the kernel's threads at
+// work there too, which is a part of what is measured.
+static double least_share(const struct gen *g)
+{
+	for (unsigned i = 0; i < g->n; i++)
+		if (g->guest[i].packet)
+			return 0.9;
+	return 0.98;
+}
+
 static void print_machine(const struct gen *g, const struct gen_result *r)
 {
 	bool near = r->rtt_before < CACHE_LINE_NEAR_NS && r->rtt_after < CACHE_LINE_NEAR_NS;
 	double change = r->rtt_before > 0 ? r->rtt_after / r->rtt_before : 0;
 	// Others on the generator's core, or cores that moved: not a result to judge by.
-	bool disturbed = r->cpu_share > 0 && r->cpu_share < 0.98;
+	bool disturbed = r->cpu_share > 0 && r->cpu_share < least_share(g);
 
 	printf("\"ticks_hz\": %.0f, ", g->ticks_hz);
 	printf("\"rtt_ns\": [%.0f, %.0f], \"near\": %s, \"moved\": %s, ", r->rtt_before,
