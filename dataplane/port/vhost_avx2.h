@@ -12,14 +12,6 @@
 #define WIDE 8u
 #define HALF 4u
 
-static inline __m128i wide_load16(const void *p)
-{
-	__m128i v;
-
-	__asm__ volatile("vmovdqu %1, %0" : "=x"(v) : "m"(*(const char(*)[16])p));
-	return v;
-}
-
 static inline __m256i wide_load32(const void *p)
 {
 	__m256i v;

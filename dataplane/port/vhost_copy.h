@@ -72,6 +72,16 @@ static inline void half64_store(uint8_t *p, struct half64 h)
 #endif
 }
 
+// Copies 32 <= n <= 64 bytes as two halves that overlap in the middle. Returns the first.
+static inline struct half64 copy_halves(uint8_t *to, const uint8_t *from, uint32_t n)
+{
+	const struct half64 a = half64_load(from), b = half64_load(from + n - 32);
+
+	half64_store(to, a);
+	half64_store(to + n - 32, b);
+	return a;
+}
+
 #endif
 
 // Copies n <= 64 bytes. `wide` says that 64 bytes may be accessed at that side: our own memory.
@@ -87,11 +97,8 @@ static inline void copy_upto64(
 	else
 		_mm512_mask_storeu_epi8(to, mask, v);
 #else
-	// Two halves that overlap in the middle.
 	if (n >= 32) {
-		const struct half64 a = half64_load(from), b = half64_load(from + n - 32);
-		half64_store(to, a);
-		half64_store(to + n - 32, b);
+		copy_halves(to, from, n);
 	} else if (n >= 16) {
 		uint8_t a[16], b[16];
 		memcpy(a, from, 16);
@@ -148,16 +155,11 @@ static inline struct head16 head_copy(uint8_t *to, const uint8_t *from, uint32_t
 
 	_mm512_storeu_si512(to, v);
 	return (struct head16){_mm512_castsi512_si128(v)};
-#elif defined(__AVX2__)
-	if (__builtin_expect(n >= 32, 1)) {
-		const struct half64 a = half64_load(from), b = half64_load(from + n - 32);
-		half64_store(to, a);
-		half64_store(to + n - 32, b);
-		return (struct head16){_mm256_castsi256_si128(a.v)};
-	}
-	copy_upto64(to, from, n, true, false);
-	return head16_load(to);
 #else
+#ifdef __AVX2__
+	if (likely(n >= 32))
+		return (struct head16){_mm256_castsi256_si128(copy_halves(to, from, n).v)};
+#endif
 	copy_upto64(to, from, n, true, false);
 	return head16_load(to);
 #endif

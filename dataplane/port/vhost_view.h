@@ -7,6 +7,9 @@
 #include "dataplane/port/vhost_ring.h"
 
 #include <string.h>
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -71,3 +74,16 @@ static inline uint8_t *view_at(struct vhost_ring *r, struct view *v, uint64_t ad
 	v->hva = c.hva;
 	return p;
 }
+
+#ifdef __AVX2__
+
+// Eight entries of the available ring, or whatever the guest may rewrite: read once.
+static inline __m128i wide_load16(const void *p)
+{
+	__m128i v;
+
+	__asm__ volatile("vmovdqu %1, %0" : "=x"(v) : "m"(*(const char(*)[16])p));
+	return v;
+}
+
+#endif

@@ -118,8 +118,7 @@ static inline struct fdb_bucket *fdb_bucket(const struct fdb *fdb, uint64_t hash
 	return fdb_bucket_at(fdb, fdb_bucket_offset(fdb, hash));
 }
 
-// The other.
-
+// The bucket of second choice.
 static inline struct fdb_bucket *fdb_bucket_alt(const struct fdb *fdb, uint64_t hash)
 {
 	return fdb_bucket(fdb, hash * fdb->secret[0]);

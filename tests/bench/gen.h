@@ -6,6 +6,7 @@
 #pragma once
 
 #include "tests/bench/clock.h"
+#include "tests/bench/gen_layout.h"
 #include "tests/bench/histogram.h"
 #include "tests/lib/front_guest.h"
 
@@ -51,15 +52,6 @@ struct gen_options {
 	int core, peer_core;
 };
 
-// Where the generator's own fields lie, from `base` of the frame (gen.base): for UDP 0, so that all
-// is within the first line; for segments 24, behind a TCP header with timestamps.
-enum {
-	GEN_OFF_MAGIC = 42, // 16 bits
-	GEN_OFF_SRC = 44,   // 16 bits: the sending guest
-	GEN_OFF_DST = 46,   // 16 bits: the guest meant, or GEN_EVERYBODY
-	GEN_OFF_SEQ = 48,   // 64 bits, counted per (src, dst)
-	GEN_OFF_TIME = 56,  // 64 bits: ticks when written
-};
 #define GEN_MAGIC       0x7ef7u
 #define GEN_MAGIC_LEARN 0x7ef8u
 #define GEN_EVERYBODY   0xffffu

@@ -6,11 +6,10 @@
 #include <linux/virtio_net.h>
 #include <string.h>
 
-#define ETH_BYTES      14u
-#define IP_BYTES       20u
-#define TCP_BYTES      32u // with timestamps, as Linux sends them
-#define TCP_MSS        1448u
-#define PATTERN_FACTOR 0x9e3779b97f4a7c15ull
+#define ETH_BYTES 14u
+#define IP_BYTES  20u
+#define TCP_BYTES 32u // with timestamps, as Linux sends them
+#define TCP_MSS   1448u
 
 static void put16(uint8_t *p, unsigned v)
 {
@@ -127,7 +126,7 @@ void gen_write_frame(
 	memcpy(frame, &w->flow[w->dst].first[size], 64);
 	for (unsigned k = 1; g->write == GEN_FULL && k < lines; k++) {
 		for (unsigned i = 0; i < 8; i++) {
-			uint64_t v = seq * PATTERN_FACTOR + k;
+			uint64_t v = seq * GEN_PATTERN_FACTOR + k;
 
 			memcpy(frame + 64 * k + 8 * i, &v, 8);
 		}
@@ -196,8 +195,8 @@ static bool is_unaltered(const struct gen *g, const uint8_t *frame, uint32_t len
 	memcpy(want, &g->guest[src].flow[flow].first[size], 64);
 	memcpy(got, frame, 64);
 	if (flow != g->n)
-		memset(got + 4, 0, 2);
-	memset(got + 10, 0, 2);
+		memset(got + GEN_OFF_DST_ADDRESS, 0, 2);
+	memset(got + GEN_OFF_SRC_ADDRESS, 0, 2);
 	if (!g->base)
 		memset(got + GEN_OFF_SEQ, 0, 16);
 	if (memcmp(want, got, 64))
@@ -205,7 +204,7 @@ static bool is_unaltered(const struct gen *g, const uint8_t *frame, uint32_t len
 	if (g->write != GEN_FULL)
 		return true;
 	for (unsigned at = g->base ? 128 : 64; at < len; at++) {
-		uint64_t v = seq * PATTERN_FACTOR + at / 64;
+		uint64_t v = seq * GEN_PATTERN_FACTOR + at / 64;
 
 		if (at + 8 <= len && !(at & 7)) {
 			if (memcmp(frame + at, &v, 8))

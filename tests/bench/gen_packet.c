@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A Linux interface in place of a guest: receives through a packet socket, sends as a network card's peer
 // would (gen_send.bpf.c).
+#include "bpf/gen_send.skel.h"
 #include "tests/bench/gen.h"
-#include "tests/bench/gen_send.skel.h"
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -33,7 +33,7 @@ struct gen_packet {
 	int holder; // a device that the program is attached to
 };
 
-// Frames of one run of the program at most: it costs as much as fifty frames to begin one.
+// Frames of one run of the program at most: to begin one costs as much as a hundred frames.
 #define SEND_MAX 256u
 
 static int open_socket(int ifindex)
@@ -181,10 +181,8 @@ void gen_packet_tx(struct gen *g, struct gen_guest *w)
 	job->address = f->address;
 	job->seq = f->seq;
 	job->time = g->now;
-	job->sending = true;
 	if (bpf_prog_test_run_opts(bpf_program__fd(p->send->progs.gen_send), &run))
 		g->broken = "the kernel cannot run a program on frames of its own (Linux 5.18 can)";
-	job->sending = false;
 	w->st.tx_frames += job->seq - f->seq;
 	w->st.tx_bytes += (job->seq - f->seq) * g->size[0];
 	w->budget -= (uint32_t)(job->seq - f->seq);

@@ -17,14 +17,12 @@
 #endif
 #define INLINE GEN_INLINE
 
-#define PATTERN_FACTOR 0x9e3779b97f4a7c15ull // as in gen_frame.c
-
 // Lines [1, n) of a frame: every eight bytes say which frame and line they belong to. Meanwhile those
 // of the next are fetched.
 INLINE void write_lines(uint8_t *frame, const uint8_t *next, unsigned n, uint64_t seq)
 {
 	for (unsigned k = 1; k < n; k++) {
-		uint64_t v = seq * PATTERN_FACTOR + k;
+		uint64_t v = seq * GEN_PATTERN_FACTOR + k;
 
 		gen_fetch_for_write(next + 64 * k);
 		*(gen_line *)(frame + 64 * k) = (gen_line){{{v, v, v, v}, {v, v, v, v}}};

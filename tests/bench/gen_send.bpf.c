@@ -2,22 +2,17 @@
 // Sends frames out of an interface without a socket buffer for each, as a network card would bring them:
 // the kernel runs this on pages of its own (BPF_PROG_RUN, BPF_F_TEST_XDP_LIVE_FRAMES), each filled
 // once with the frame that gen_packet.c hands it.
+#include "tests/bench/gen_layout.h"
+
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <stdbool.h>
 
-#define LINE           64u
-#define WORDS_MAX      216u // behind the first line; 1792 bytes in all
-#define OFF_DST        4u
-#define OFF_SRC        10u
-#define OFF_SEQ        48u // GEN_OFF_SEQ
-#define OFF_TIME       56u
-#define PATTERN_FACTOR 0x9e3779b97f4a7c15ull // as in gen_frame.c
+#define WORDS_MAX 216u // behind the first line; 1792 bytes in all
 
 // Of one run; set before it.
-bool sending; // else it is somebody else's frame
-bool full;    // write all lines, not only the first
-bool to_one;  // not to everybody
+bool full;   // write all lines, not only the first
+bool to_one; // not to everybody
 __u32 ifindex;
 __u32 address, n_addresses; // of either guest, taken in turn
 __u64 seq, time;
@@ -30,15 +25,15 @@ static void put16(__u8 *p, __u32 v)
 // Lines [1, n): as gen_write_frame().
 static void write_lines(__u8 *frame, const __u8 *end)
 {
-	const __u64 first = seq * PATTERN_FACTOR;
-	__u8 *p = frame + LINE;
+	const __u64 first = seq * GEN_PATTERN_FACTOR;
+	__u8 *p = frame + GEN_LINE;
 
 	for (__u32 i = 0; i < WORDS_MAX; i++, p += 8) {
 		if (p + 8 > end)
 			break;
 		*(__u64 *)p = first + 1 + i / 8;
 	}
-	const __u64 last = first + (__u32)(end - frame) / LINE;
+	const __u64 last = first + (__u32)(end - frame) / GEN_LINE;
 	for (__u32 i = 0; i < 7; i++)
 		if (p + i + 1 <= end)
 			p[i] = (__u8)(last >> 8 * i);
@@ -50,15 +45,13 @@ int gen_send(struct xdp_md *ctx)
 	__u8 *frame = (__u8 *)(long)ctx->data;
 	const __u8 *end = (const __u8 *)(long)ctx->data_end;
 
-	if (!sending)
-		return XDP_PASS;
-	if (frame + LINE > end)
+	if (frame + GEN_LINE > end)
 		return XDP_ABORTED;
 	if (to_one)
-		put16(frame + OFF_DST, address);
-	put16(frame + OFF_SRC, address);
-	*(__u64 *)(frame + OFF_SEQ) = seq;
-	*(__u64 *)(frame + OFF_TIME) = time;
+		put16(frame + GEN_OFF_DST_ADDRESS, address);
+	put16(frame + GEN_OFF_SRC_ADDRESS, address);
+	*(__u64 *)(frame + GEN_OFF_SEQ) = seq;
+	*(__u64 *)(frame + GEN_OFF_TIME) = time;
 	if (full)
 		write_lines(frame, end);
 	seq++;

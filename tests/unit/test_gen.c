@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What the load generator says about frames must be true: content, order, loss, and its quantiles; and
 // the floor that sleeps.
-#include "tests/bench/gen.h"
+#include "tests/unit/gen_bed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,40 +11,6 @@
 #include <cmocka.h>
 
 #define SIZE 200u
-
-static struct gen *new_gen(void)
-{
-	struct gen *g = aligned_alloc(64, (sizeof(*g) + 63) & ~63ull);
-
-	memset(g, 0, sizeof(*g));
-	g->n = 2;
-	g->n_sizes = 1;
-	g->size[0] = SIZE;
-	g->lines[0] = (SIZE + 63) / 64;
-	g->write = GEN_FULL;
-	g->opt.verify = true;
-	for (unsigned i = 0; i < g->n; i++) {
-		struct gen_guest *w = &g->guest[i];
-
-		w->me = (uint16_t)i;
-		w->dst = 1 - i;
-		w->flow = aligned_alloc(64, 3 * sizeof(*w->flow));
-		w->expect = calloc(4, sizeof(*w->expect));
-		for (unsigned to = 0; to < 2; to++)
-			gen_make_flow(g, i, to);
-		gen_make_flow(g, i, GEN_EVERYBODY);
-	}
-	return g;
-}
-
-static void free_gen(struct gen *g)
-{
-	for (unsigned i = 0; i < g->n; i++) {
-		free(g->guest[i].flow);
-		free(g->guest[i].expect);
-	}
-	free(g);
-}
 
 // Guest 0 sends frame number seq to guest 1, which gets it with byte `bad` changed (-1: none).
 static void pass(struct gen *g, uint64_t seq, int bad)
@@ -59,7 +25,7 @@ static void pass(struct gen *g, uint64_t seq, int bad)
 
 static void test_in_order(void **state)
 {
-	struct gen *g = new_gen();
+	struct gen *g = new_gen(SIZE);
 	const struct gen_stats *st = &g->guest[1].st;
 
 	for (uint64_t seq = 0; seq < 1000; seq++)
@@ -73,7 +39,7 @@ static void test_in_order(void **state)
 static void test_lost_late_doubled(void **state)
 {
 	static const uint64_t order[] = {0, 1, 5, 3, 3, 6, 6, 0, 4};
-	struct gen *g = new_gen();
+	struct gen *g = new_gen(SIZE);
 	const struct gen_stats *st = &g->guest[1].st;
 
 	for (unsigned i = 0; i < sizeof(order) / sizeof(order[0]); i++)
@@ -90,7 +56,7 @@ static void test_lost_late_doubled(void **state)
 // More holes than are remembered: loss is still counted right.
 static void test_many_gaps(void **state)
 {
-	struct gen *g = new_gen();
+	struct gen *g = new_gen(SIZE);
 
 	for (uint64_t seq = 0; seq < 4 * GEN_GAPS; seq += 2)
 		pass(g, seq, -1);
@@ -105,7 +71,7 @@ static void test_many_gaps(void **state)
 // address bytes (they are counted through), its number (which shows as loss) and its time.
 static void test_each_byte_counts(void **state)
 {
-	struct gen *g = new_gen();
+	struct gen *g = new_gen(SIZE);
 	struct gen_stats *st = &g->guest[1].st;
 
 	for (int at = 0; at < (int)SIZE; at++) {
@@ -125,7 +91,7 @@ static void test_each_byte_counts(void **state)
 
 static void test_not_ours_and_not_for_me(void **state)
 {
-	struct gen *g = new_gen();
+	struct gen *g = new_gen(SIZE);
 	uint8_t frame[256] __attribute__((aligned(64))) = {0};
 	const struct gen_stats *st = &g->guest[1].st;
 
