@@ -117,15 +117,25 @@ static void keep(struct forward *fw, const struct plan_port *out, unsigned q, co
 	memcpy(r->list.f, list, n);
 }
 
-// Frames of the burst for this queue, n altogether, found no room there: it is the one to look at.
-static void remember_short(
-	struct forward *fw, const struct plan_port *out, unsigned q, uint32_t n, uint32_t each)
+// The queue that n frames of the burst went to is the one to look at before the next is taken.
+static void remember(struct forward *fw, uint32_t id, unsigned q, uint32_t n, uint32_t each)
 {
-	fw->rxq->lane->to = (struct outlet){.port = (uint16_t)out->port->id,
+	struct lane *lane = fw->rxq->lane;
+
+	if (lane->to.port != id)
+		lane->elsewhere = fw->cycles;
+	lane->to = (struct outlet){.port = (uint16_t)id,
 		.each = (uint16_t)each,
 		.q = (uint8_t)q,
 		.part = part_of(fw, n),
 		.is_known = true};
+}
+
+// Frames of the burst for this queue, n altogether, found no room there.
+static void remember_short(
+	struct forward *fw, const struct plan_port *out, unsigned q, uint32_t n, uint32_t each)
+{
+	remember(fw, out->port->id, q, n, each);
 	fw->is_short = true;
 }
 
@@ -324,19 +334,15 @@ void deliver(struct forward *fw, uint32_t id, struct frame_list *list)
 
 void deliver_remember(struct forward *fw, uint32_t id, uint8_t at, uint32_t n)
 {
-	const struct port *port = fw->plan->port[id].port;
+	const uint32_t n_txq = port_load(&fw->plan->port[id].port->n_txq);
 	const struct frame *f = &fw->burst->f[at];
-	const uint32_t n_txq = port_load(&port->n_txq);
-	struct outlet *to = &fw->rxq->lane->to;
 
+	if (n != fw->burst->n)
+		fw->rxq->lane->elsewhere = fw->cycles;
 	// What goes to several ports waits for none of them.
 	if (unlikely(fw->is_short || f->flags & FRAME_FLOOD))
 		return;
-	*to = (struct outlet){.port = (uint16_t)id,
-		.each = (uint16_t)fw->each,
-		.q = (uint8_t)(unlikely(n_txq > 1) ? queue_of(f, n_txq) : 0),
-		.part = part_of(fw, n),
-		.is_known = true};
+	remember(fw, id, unlikely(n_txq > 1) ? queue_of(f, n_txq) : 0, n, fw->each);
 }
 
 // How many of n frames there is room for where the last ones went, if that is known.
@@ -356,24 +362,30 @@ static uint32_t room_for(struct forward *fw, const struct outlet *to, uint32_t n
 uint32_t deliver_room(struct forward *fw, const struct plan_rxq *rq)
 {
 	const uint64_t limit = fw->plan->common.patience;
-	struct patience *p = &rq->lane->patience;
+	struct lane *lane = rq->lane;
+	struct patience *p = &lane->patience;
 
-	if (unlikely(!rq->lane->to.is_known || !limit || !rq->ops->rx_backlog))
+	if (unlikely(!lane->to.is_known || !limit || !rq->ops->rx_backlog))
 		return FRAME_BURST;
 	const uint32_t n = rq->ops->rx_backlog(rq->port, rq->q, FRAME_BURST, rq->stats);
 	if (!n || unlikely(n == PORT_BACKLOG_UNKNOWN)) {
 		patience_end(p);
 		return n ? FRAME_BURST : 0;
 	}
-	const uint32_t frames = room_for(fw, &rq->lane->to, n);
+	const uint32_t frames = room_for(fw, &lane->to, n);
 	if (likely(frames == n)) {
 		patience_end(p);
 		return n;
 	}
-	if (!patience_lasts(p, fw->cycles, limit))
+	// Of those that wait for the same receiver, another has the first choice in the next pass.
+	fw->first = (uint32_t)(rq - fw->plan->rxq[fw->worker]);
+	const bool alone = fw->cycles - lane->elsewhere > limit * PATIENCE_CREDIT;
+	patience_moves(p, fw->cycles, limit, frames);
+	if (!patience_lasts(p, fw->cycles, limit, alone)) {
+		patience_lost(p, fw->cycles);
 		return n; // what finds no room will be dropped
-	patience_moves(p, fw->cycles, frames);
-	const double ticks = (double)patience_wait(p, fw->cycles);
+	}
+	const double ticks = (double)patience_wait(p, fw->cycles, limit, alone);
 	rq->stats->waited_ns += (uint64_t)(ticks * 1e9 / (double)rq->port->cycles_hz);
 	return frames;
 }

@@ -61,7 +61,10 @@ static inline void lane_renew(struct forward *fw, struct lane *lane)
 	uint64_t epoch = fw->plan->seq << 32 | fdb_gen(fw->fdb);
 
 	if (unlikely(lane->epoch != epoch))
-		*lane = (struct lane){.epoch = epoch, .to = lane->to, .patience = lane->patience};
+		*lane = (struct lane){.epoch = epoch,
+			.to = lane->to,
+			.elsewhere = lane->elsewhere,
+			.patience = lane->patience};
 }
 
 // --- Stage 2: what the port may send ---

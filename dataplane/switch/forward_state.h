@@ -33,6 +33,10 @@ struct forward {
 	uint32_t now;    // seconds of CLOCK_MONOTONIC
 	uint64_t cycles; // counter at the start of the pass
 
+	// Place of the queue that found too little room at its destination last: the next pass begins
+	// there, if the plan still has as many.
+	uint32_t first;
+
 	// Of the burst at hand.
 	struct burst *burst;
 	const struct plan_rxq *rxq;
@@ -57,6 +61,18 @@ struct forward {
 	struct burst parts;
 	struct frame_seg views[SEGMENT_VIEWS];
 };
+
+// Where a pass over n queues begins.
+static inline uint32_t forward_first(const struct forward *fw, uint32_t n)
+{
+	return fw->first < n ? fw->first : 0;
+}
+
+// The k-th of n queues in a pass that began at `first`: all of them, once each.
+static inline uint32_t forward_next(uint32_t first, uint32_t k, uint32_t n)
+{
+	return first + k < n ? first + k : first + k - n;
+}
 
 // Remembers that rx_done touched the queue.
 static inline void forward_touch_rx(struct forward *fw, const struct plan_rxq *rq)

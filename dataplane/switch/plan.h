@@ -49,13 +49,14 @@ struct outlet {
 // learnt, the last destination that was allowed, where its last frames went. Touched by that worker
 // only; a queue changes hands with a grace period in between.
 struct lane {
-	uint64_t epoch;    // plan and FDB generation that the rest is true for; 0: for none
-	uint64_t src;      // fdb_key
-	uint64_t dst;      // fdb_key
-	uint32_t src_seen; // second its time stamp was renewed
-	uint32_t dst_port; // id
-	uint32_t quiet;    // bursts in a row in which no source was new or had moved
-	struct outlet to;  // whatever the epoch
+	uint64_t epoch;     // plan and FDB generation that the rest is true for; 0: for none
+	uint64_t src;       // fdb_key
+	uint64_t dst;       // fdb_key
+	uint32_t src_seen;  // second its time stamp was renewed
+	uint32_t dst_port;  // id
+	uint32_t quiet;     // bursts in a row in which no source was new or had moved
+	struct outlet to;   // whatever the epoch, as what follows
+	uint64_t elsewhere; // when frames went to another port than that last
 	struct patience patience;
 } __attribute__((aligned(64)));
 

@@ -118,9 +118,9 @@ static inline __attribute__((always_inline)) bool pass(
 	fw->shared = plan->common.shared;
 	fw->cycles = cycles();
 	coarse_time(w, fw->cycles);
-	const uint32_t n = plan->n_rxq[w->id];
+	const uint32_t n = plan->n_rxq[w->id], first = forward_first(fw, n);
 	for (uint32_t i = 0; i < n; i++) {
-		const struct plan_rxq *rq = &plan->rxq[w->id][i];
+		const struct plan_rxq *rq = &plan->rxq[w->id][forward_next(first, i, n)];
 		const uint32_t got = forward_queue(fw, rq, b);
 		frames += got;
 		if (laps)

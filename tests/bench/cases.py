@@ -22,6 +22,8 @@ def forward_cases():
     cases += [
         Case("imix", "IMIX (64, 570, 1514 as 7:4:1)", gen=("--size", "imix"), setup=two),
         Case("ring1024", "64 B, rings of 1024", gen=("--ring", "1024"), setup=two),
+        Case("512-ring1024", "512 B, rings of 1024", gen=("--size", "512", "--ring", "1024"), setup=two),
+        Case("1514-ring1024", "1514 B, rings of 1024", gen=("--size", "1514", "--ring", "1024"), setup=two),
         Case("nomrg", "64 B, without mergeable buffers", gen=("--no-mergeable",), setup=two),
         Case("paced90", "paced at 90 % of its own maximum", kind="paced", who=("weft", "testpmd", "ovs"),
             gen=("--verify",), setup=two, seconds=30),

@@ -62,8 +62,10 @@ int rig_teardown(void **state)
 // One pass over all queues.
 void rig_pass(struct rig *r)
 {
-	for (uint32_t i = 0; i < r->plan->n_rxq[0]; i++)
-		forward_queue(&r->fw, &r->plan->rxq[0][i], &r->burst);
+	const uint32_t n = r->plan->n_rxq[0], first = forward_first(&r->fw, n);
+
+	for (uint32_t i = 0; i < n; i++)
+		forward_queue(&r->fw, &r->plan->rxq[0][forward_next(first, i, n)], &r->burst);
 	forward_notify(&r->fw);
 }
 

@@ -35,17 +35,17 @@ static void a_wait_ends_at_the_limit(void **state)
 	struct patience p = {0};
 	uint64_t now = 5000;
 
-	assert_false(patience_lasts(&p, now, 0));
-	assert_true(patience_lasts(&p, now, LIMIT));
-	assert_int_equal(patience_wait(&p, now), 0);
-	assert_int_equal(patience_wait(&p, now + 400), 400);
-	assert_int_equal(patience_wait(&p, now + LIMIT), LIMIT - 400);
-	assert_true(patience_lasts(&p, now + LIMIT, LIMIT));
-	assert_false(patience_lasts(&p, now + LIMIT + 1, LIMIT));
+	assert_false(patience_lasts(&p, now, 0, false));
+	assert_true(patience_lasts(&p, now, LIMIT, false));
+	assert_int_equal(patience_wait(&p, now, LIMIT, false), 0);
+	assert_int_equal(patience_wait(&p, now + 400, LIMIT, false), 400);
+	assert_int_equal(patience_wait(&p, now + LIMIT, LIMIT, false), LIMIT - 400);
+	assert_true(patience_lasts(&p, now + LIMIT, LIMIT, false));
+	assert_false(patience_lasts(&p, now + LIMIT + 1, LIMIT, false));
 	// The next wait is one of its own.
 	patience_end(&p);
-	assert_true(patience_lasts(&p, now + LIMIT + 1, LIMIT));
-	assert_int_equal(patience_wait(&p, now + 5000), 0);
+	assert_true(patience_lasts(&p, now + LIMIT + 1, LIMIT, false));
+	assert_int_equal(patience_wait(&p, now + 5000, LIMIT, false), 0);
 }
 
 // A burst that can go on is as good as a new wait, whatever pieces it goes on in; but its time counts.
@@ -54,19 +54,19 @@ static void a_burst_that_goes_on_is_a_new_wait(void **state)
 	struct patience p = {0};
 	uint64_t now = 5000;
 
-	patience_moves(&p, now, 100); // before there was a wait
-	patience_wait(&p, now);
-	patience_moves(&p, now + LIMIT, PATIENCE_BURST - 1);
-	assert_false(patience_lasts(&p, now + LIMIT + 1, LIMIT));
-	patience_moves(&p, now + LIMIT, 1);
-	assert_true(patience_lasts(&p, now + 2 * LIMIT, LIMIT));
-	assert_false(patience_lasts(&p, now + 2 * LIMIT + 1, LIMIT));
-	patience_moves(&p, now + 2 * LIMIT, PATIENCE_BURST - 1);
-	assert_false(patience_lasts(&p, now + 2 * LIMIT + 1, LIMIT));
-	assert_int_equal(patience_wait(&p, now + 2 * LIMIT), 2 * LIMIT);
+	patience_moves(&p, now, LIMIT, 100); // before there was a wait
+	patience_wait(&p, now, LIMIT, false);
+	patience_moves(&p, now + LIMIT, LIMIT, PATIENCE_BURST - 1);
+	assert_false(patience_lasts(&p, now + LIMIT + 1, LIMIT, false));
+	patience_moves(&p, now + LIMIT, LIMIT, 1);
+	assert_true(patience_lasts(&p, now + 2 * LIMIT, LIMIT, false));
+	assert_false(patience_lasts(&p, now + 2 * LIMIT + 1, LIMIT, false));
+	patience_moves(&p, now + 2 * LIMIT, LIMIT, PATIENCE_BURST - 1);
+	assert_false(patience_lasts(&p, now + 2 * LIMIT + 1, LIMIT, false));
+	assert_int_equal(patience_wait(&p, now + 2 * LIMIT, LIMIT, false), 2 * LIMIT);
 	patience_end(&p);
-	patience_moves(&p, now + 3 * LIMIT, 1);
-	assert_true(patience_lasts(&p, now + 9 * LIMIT, LIMIT));
+	patience_moves(&p, now + 3 * LIMIT, LIMIT, 1);
+	assert_true(patience_lasts(&p, now + 9 * LIMIT, LIMIT, false));
 }
 
 // Waits as long as it may, ends each wait and begins the next at once. Returns the time spent waiting.
@@ -75,8 +75,8 @@ static uint64_t wait_always(struct patience *p, uint64_t *now, uint64_t ticks)
 	uint64_t waited = 0;
 
 	for (uint64_t end = *now + ticks; *now < end; *now += 50) {
-		if (patience_lasts(p, *now, LIMIT))
-			waited += patience_wait(p, *now);
+		if (patience_lasts(p, *now, LIMIT, false))
+			waited += patience_wait(p, *now, LIMIT, false);
 		else
 			patience_end(p);
 	}
@@ -100,6 +100,53 @@ static void in_the_long_run_a_share_of_the_time(void **state)
 	now += 1000 * credit * PATIENCE_SHARE;
 	waited = wait_always(&p, &now, 2 * credit);
 	assert_in_range(waited, credit - LIMIT, credit + 2 * LIMIT);
+}
+
+// Waits for `ticks` for a receiver that takes a burst every `each` of them. Returns how long frames were
+// not allowed to.
+static uint64_t wait_for_one_at_work(
+	struct patience *p, uint64_t *now, uint64_t ticks, uint64_t each, bool alone)
+{
+	uint64_t lost = 0;
+
+	for (uint64_t end = *now + ticks; *now < end; *now += each) {
+		if (patience_lasts(p, *now, LIMIT, alone)) {
+			patience_wait(p, *now, LIMIT, alone);
+		} else {
+			patience_lost(p, *now);
+			lost += each;
+		}
+		patience_moves(p, *now, LIMIT, PATIENCE_BURST);
+	}
+	return lost;
+}
+
+static void who_waits_alone_pays_nothing(void **state)
+{
+	const uint64_t long_time = 1000 * LIMIT, pace = LIMIT / PATIENCE_PACE,
+		       credit = PATIENCE_CREDIT * LIMIT;
+	struct patience p = {0};
+	uint64_t now = 1;
+
+	assert_int_equal(wait_for_one_at_work(&p, &now, long_time, pace, true), 0);
+	// All of the credit is left.
+	patience_end(&p);
+	assert_in_range(wait_always(&p, &now, 2 * credit), credit - LIMIT, credit + 2 * LIMIT);
+	// And if it is not, this is no reason to wait no longer.
+	patience_end(&p);
+	assert_false(patience_lasts(&p, now, LIMIT, false));
+	assert_int_equal(wait_for_one_at_work(&p, &now, long_time, pace, true), 0);
+	// Others, and slower ones, pay.
+	assert_in_range(wait_for_one_at_work(&p, &now, long_time, pace, false), long_time * 9 / 10,
+		long_time);
+	assert_in_range(wait_for_one_at_work(&p, &now, long_time, pace + 1, true),
+		long_time * 9 / 10, long_time);
+	// The next wait is one of its own.
+	patience_end(&p);
+	assert_false(patience_lasts(&p, now, LIMIT, false));
+	patience_wait(&p, now, LIMIT, true);
+	assert_true(patience_lasts(&p, now + pace, LIMIT, true));
+	assert_false(patience_lasts(&p, now + pace + 1, LIMIT, true));
 }
 
 // --- Who waits ---
@@ -276,6 +323,117 @@ static void who_catches_up_is_waited_for(void **state)
 	assert_int_not_equal(rig_dropped(r, 1, DROP_ring_full), 0);
 	assert_in_range(r->port[0]->stats[0]->waited_ns, PATIENCE_CREDIT * LIMIT - LIMIT / 5,
 		PATIENCE_CREDIT * LIMIT * 11 / 10);
+}
+
+// One pass each `ticks`, in which the receiver takes n frames; senders always have some for it.
+static void receive_slowly(
+	struct rig *r, unsigned passes, uint64_t ticks, unsigned n, unsigned n_senders)
+{
+	static const unsigned sender[] = {0, 2, 3};
+
+	for (unsigned i = 0; i < passes; i++, r->fw.cycles += ticks) {
+		for (unsigned k = 0; k < n_senders; k++)
+			while (fake_backlog(r->port[sender[k]]) < 2 * FRAME_BURST)
+				send_many(r, sender[k], 1, 1);
+		fake_set_room(r->port[1], 0, n);
+		rig_pass(r);
+		fake_forget(r->port[1]);
+	}
+}
+
+// Those that send to port 1 have sent to nobody else for long enough.
+static void only_to_one(struct rig *r)
+{
+	receive_slowly(r, 1, (PATIENCE_CREDIT + 1) * LIMIT, 1000, 3);
+	fake_set_room(r->port[1], 0, 1000);
+	for (unsigned i = 0; i < 3; i++)
+		rig_pass(r);
+	fake_forget(r->port[1]);
+}
+
+// A sender goes as fast as the only one it sends to, for as long as it likes.
+static void who_is_slow_slows_its_sender(void **state)
+{
+	struct rig *r = *state;
+
+	only_to_one(r);
+	receive_slowly(r, 10000, LIMIT / 40, FRAME_BURST / 2, 1);
+	assert_int_equal(rig_dropped_at_all(r), 0);
+	assert_in_range(r->port[0]->stats[0]->waited_ns, 9900 * LIMIT / 40, 10000 * LIMIT / 40);
+	// With somebody else to send to now and then, whatever the plan, for its share of the time.
+	const uint64_t waited = r->port[0]->stats[0]->waited_ns, from = r->fw.cycles;
+	for (unsigned i = 0; i < 100; i++) {
+		rig_send(r, 0, 0, 2);
+		receive_slowly(r, 100, LIMIT / 40, FRAME_BURST / 2, 1);
+		rig_replan(r);
+	}
+	assert_in_range(r->port[0]->stats[0]->waited_ns - waited, PATIENCE_CREDIT * LIMIT,
+		PATIENCE_CREDIT * LIMIT + (r->fw.cycles - from) / PATIENCE_SHARE + LIMIT);
+	assert_int_equal(rig_dropped(r, 2, DROP_ring_full), 0);
+	uint64_t dropped = rig_dropped(r, 1, DROP_ring_full);
+	// Some time after the last such frame, it is alone again.
+	receive_slowly(r, PATIENCE_CREDIT * 40 + 40, LIMIT / 40, FRAME_BURST / 2, 1);
+	dropped = rig_dropped(r, 1, DROP_ring_full);
+	receive_slowly(r, 1000, LIMIT / 40, FRAME_BURST / 2, 1);
+	assert_int_equal(rig_dropped(r, 1, DROP_ring_full), dropped);
+}
+
+// Frames to two in turns, a burst each: nobody is alone, though each burst is.
+static void who_sends_to_two_is_not_alone(void **state)
+{
+	struct rig *r = *state;
+	const uint64_t from = r->fw.cycles;
+	unsigned to = 1;
+
+	for (unsigned i = 0; i < 10000; i++, r->fw.cycles += LIMIT / 40) {
+		if (!fake_backlog(r->port[0])) {
+			to = 3 - to;
+			send_many(r, 0, to, 4 * FRAME_BURST);
+		}
+		fake_set_room(r->port[1], 0, FRAME_BURST / 2 - 1);
+		rig_pass(r);
+		fake_forget(r->port[1]);
+		fake_forget(r->port[2]);
+	}
+	assert_in_range(r->port[0]->stats[0]->waited_ns, PATIENCE_CREDIT * LIMIT,
+		PATIENCE_CREDIT * LIMIT + (r->fw.cycles - from) / PATIENCE_SHARE + LIMIT);
+}
+
+// One that was away for too long is waited for again when it is back, though its ring is never empty.
+static void who_comes_back_is_waited_for(void **state)
+{
+	struct rig *r = *state;
+
+	only_to_one(r);
+	receive_slowly(r, 100, LIMIT / 40, FRAME_BURST / 2, 1);
+	receive_slowly(r, 50, LIMIT / 40, 0, 1);
+	assert_int_not_equal(rig_dropped(r, 1, DROP_ring_full), 0);
+	receive_slowly(r, 10, LIMIT / 40, FRAME_BURST / 2, 1);
+	uint64_t dropped = rig_dropped(r, 1, DROP_ring_full);
+	receive_slowly(r, 10000, LIMIT / 40, FRAME_BURST / 2, 1);
+	assert_int_equal(rig_dropped(r, 1, DROP_ring_full), dropped);
+}
+
+// Of several that wait for one receiver, each gets its share of what it takes.
+static void who_waits_for_the_same_takes_turns(void **state)
+{
+	static const unsigned sender[] = {0, 2, 3};
+	struct rig *r = *state;
+
+	only_to_one(r);
+	for (unsigned k = 0; k < 3; k++)
+		r->port[sender[k]]->stats[0]->rx_frames = 0;
+	receive_slowly(r, 900, LIMIT / 80, FRAME_BURST / 2, 3);
+	assert_int_equal(rig_dropped_at_all(r), 0);
+	for (unsigned k = 0; k < 3; k++)
+		assert_in_range(r->port[sender[k]]->stats[0]->rx_frames, 290 * FRAME_BURST / 2,
+			310 * FRAME_BURST / 2);
+	// A place that the next plan does not have is no place to begin.
+	r->fw.first = 1000;
+	receive_slowly(r, 1, LIMIT / 80, FRAME_BURST / 2, 1);
+	assert_int_equal(rig_dropped_at_all(r), 0);
+	assert_in_range(
+		r->port[0]->stats[0]->rx_frames, 290 * FRAME_BURST / 2 + 1, 311 * FRAME_BURST / 2);
 }
 
 static void a_queue_without_frames_does_not_wait(void **state)
@@ -555,6 +713,7 @@ int main(void)
 		cmocka_unit_test(a_wait_ends_at_the_limit),
 		cmocka_unit_test(a_burst_that_goes_on_is_a_new_wait),
 		cmocka_unit_test(in_the_long_run_a_share_of_the_time),
+		cmocka_unit_test(who_waits_alone_pays_nothing),
 		T(nothing_is_lost_while_the_receiver_is_away),
 		T(patience_has_an_end),
 		T(who_catches_up_is_waited_for),
@@ -562,6 +721,10 @@ int main(void)
 		T(a_wait_outlives_a_plan),
 		T(news_are_no_new_patience),
 		T(trickles_are_waits),
+		T(who_is_slow_slows_its_sender),
+		T(who_sends_to_two_is_not_alone),
+		T(who_comes_back_is_waited_for),
+		T(who_waits_for_the_same_takes_turns),
 		T(a_queue_without_frames_does_not_wait),
 		T(what_others_would_lose_does_not_wait),
 		T(without_patience_nothing_waits),
