@@ -116,6 +116,9 @@ static int convert_device(const struct convert *v, struct port_config *p)
 	p->xdp_mode = c->xdp_mode ? modes[c->xdp_mode] : XDP_MODE_AUTO;
 	p->share_host = c->share == SHARE_HOST;
 	p->busy_poll = c->busy_poll;
+	p->rx_ring = c->rx_ring;
+	if (c->rx_ring & (c->rx_ring - 1))
+		return wrong(v, "rx-ring", "a power of two is expected, not %u", c->rx_ring);
 	return 0;
 }
 
@@ -137,6 +140,7 @@ static int check_keys_of_type(const struct convert *v)
 		{"share", c->share},
 		{"xdp-mode", c->xdp_mode},
 		{"busy-poll", c->busy_poll},
+		{"rx-ring", c->rx_ring},
 	};
 	for (unsigned i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
 		char path[64];

@@ -123,6 +123,7 @@ static const cyaml_schema_field_t port_fields[] = {
 	CHOICE("share", struct conf_port, share, share_names),
 	CHOICE("xdp-mode", struct conf_port, xdp_mode, xdp_names),
 	NUMBER("busy-poll", struct conf_port, busy_poll),
+	NUMBER("rx-ring", struct conf_port, rx_ring),
 	CYAML_FIELD_END,
 };
 
@@ -202,6 +203,7 @@ const struct conf_key conf_keys[] = {
 	{"ports.share", "af-xdp", "exclusive (default), or host: the host keeps its own traffic", "exclusive"},
 	{"ports.xdp-mode", "af-xdp", "auto (default): the best that works of zerocopy, copy, generic", "auto"},
 	{"ports.busy-poll", "af-xdp", "busy polling budget in frames; default 0: off", "64", 0, 65535},
+	{"ports.rx-ring", "af-xdp", "frames held for a queue while its worker is away; default 4096", "16384", PORT_RX_RING_LEAST, PORT_RX_RING_MOST},
 };
 // clang-format on
 const unsigned conf_n_keys = sizeof(conf_keys) / sizeof(conf_keys[0]);

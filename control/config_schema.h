@@ -66,7 +66,7 @@ struct conf_port {
 	char *device;
 	enum conf_xdp xdp_mode;
 	enum conf_share share;
-	uint32_t busy_poll, mtu;
+	uint32_t busy_poll, rx_ring, mtu;
 	struct conf_vlan *vlan;
 	struct conf_policy *policy;
 	uint32_t *workers;

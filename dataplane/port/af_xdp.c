@@ -47,7 +47,7 @@ static int af_xdp_set(struct port *port, const struct port_config *config, struc
 	const struct port_config *now = &port->config;
 	if (strcmp(config->device, now->device) || config->xdp_mode != now->xdp_mode ||
 		config->share_host != now->share_host || config->queues != now->queues ||
-		config->busy_poll != now->busy_poll)
+		config->busy_poll != now->busy_poll || config->rx_ring != now->rx_ring)
 		return error_set(
 			err, -ENOTSUP, "", "an af-xdp port changes nothing but mtu in place");
 	int rc = 0;
@@ -116,6 +116,7 @@ static void af_xdp_describe(struct port *port, const struct describer *to)
 		to->str(to->ctx, "driver", ax->dev.driver);
 		to->num(to->ctx, "device_mtu", ax->dev.mtu);
 		to->num(to->ctx, "queues", ax->dev.n_rx);
+		to->num(to->ctx, "rx_ring", first->n_rx);
 		to->num(to->ctx, "buffer_size", first->chunk_size);
 		to->flag(to->ctx, "huge_pages", first->xsk.huge);
 		to->flag(to->ctx, "busy_poll", first->xsk.busy_poll);
@@ -150,8 +151,8 @@ static void tell_kernel_drops(struct af_xdp *ax)
 		return;
 	news_log(&ax->news, LOG_WARNING,
 		"%s: the kernel dropped %llu received frames because weft was slower than the "
-		"device: "
-		"more queues (ethtool -L) and workers, or fewer frames",
+		"device: more queues (ethtool -L) and workers, or fewer frames; if only for "
+		"moments, a larger rx-ring",
 		ax->port.config.device, (unsigned long long)drops);
 	ax->reported_drops = drops;
 }
@@ -308,7 +309,7 @@ static uint32_t af_xdp_rx_backlog(
 	if (is_paused(xq))
 		return 0;
 	uint32_t n = xdp_queue_backlog(xq, st);
-	if (!n || n > XDP_QUEUE_RING / 4 * 3)
+	if (!n || n > xq->n_rx / 4 * 3)
 		return PORT_BACKLOG_UNKNOWN;
 	return n < want ? n : want;
 }

@@ -7,11 +7,11 @@
 #define LOOKS    100u // at most, while the sums are wrong
 #define LOOKS_US 50u  // from one to the next
 
-static uint32_t count_owner(const uint8_t *owner, enum xdp_chunk_owner who)
+static uint32_t count_kernel(const uint8_t *owner, uint32_t chunks)
 {
 	uint32_t n = 0;
-	for (uint32_t i = 0; i < XDP_QUEUE_RING; i++)
-		n += owner[i] == who;
+	for (uint32_t i = 0; i < chunks; i++)
+		n += owner[i] == XDP_CHUNK_KERNEL;
 	return n;
 }
 
@@ -31,8 +31,8 @@ static bool is_settled(const struct xsk *x)
 // True if the sums are right.
 static bool look(const struct xdp_queue *q, struct xdp_census *out)
 {
-	uint32_t rx_out = count_owner(q->rx.owner, XDP_CHUNK_KERNEL);
-	uint32_t tx_out = count_owner(q->tx.owner, XDP_CHUNK_KERNEL);
+	uint32_t rx_out = count_kernel(q->rx_owner, q->n_rx);
+	uint32_t tx_out = count_kernel(q->tx.owner, XDP_QUEUE_TX);
 	*out = (struct xdp_census){
 		.rx_lent = q->rx.n_lent,
 		.tx_free = q->tx.n_free,
@@ -49,8 +49,7 @@ static bool look(const struct xdp_queue *q, struct xdp_census *out)
 	out->rx_kernel = rx_out > rx_rings ? rx_out - rx_rings : 0;
 	out->tx_kernel = tx_out > tx_rings ? tx_out - tx_rings : 0;
 	out->conserved = rx_rings <= rx_out && tx_rings <= tx_out &&
-			 rx_out + out->rx_lent == XDP_QUEUE_RING &&
-			 tx_out + out->tx_free == XDP_QUEUE_RING;
+			 rx_out + out->rx_lent == q->n_rx && tx_out + out->tx_free == XDP_QUEUE_TX;
 	return out->conserved;
 }
 

@@ -8,8 +8,8 @@
 // otherwise the numbers may be off by what moved meanwhile, but `conserved` is false only if chunks
 // are missing or doubled.
 struct xdp_census {
-	uint32_t rx_fill, rx_ring, rx_lent, rx_kernel; // sum: XDP_QUEUE_RING
-	uint32_t tx_free, tx_ring, tx_done, tx_kernel; // sum: XDP_QUEUE_RING
+	uint32_t rx_fill, rx_ring, rx_lent, rx_kernel; // sum: n_rx
+	uint32_t tx_free, tx_ring, tx_done, tx_kernel; // sum: XDP_QUEUE_TX
 	uint64_t bad; // ring entries refused: out of bounds, or of a chunk the kernel has not
 	bool conserved;
 };

@@ -66,6 +66,7 @@ static int try_mode(struct af_xdp *ax, const struct netdev *dev, const struct af
 		// In copy mode the kernel completes what the device cannot; a zero-copy driver is
 		// on its own, and none can be asked by this interface alone.
 		.tx_csum = !mode->zerocopy,
+		.rx_ring = ax->port.config.rx_ring,
 		.busy_poll = ax->port.config.busy_poll,
 	};
 	int rc = open_queues(dev, &c, queues, err);

@@ -4,6 +4,7 @@
 
 #include "dataplane/frame/eth.h"
 #include "dataplane/port/partial_csum.h"
+#include "dataplane/port/port.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,31 +19,44 @@ void xdp_queue_reset(struct xdp_queue *q, uint32_t chunk_size)
 	uint64_t *fill = q->xsk.fill.entries;
 	q->chunk_size = chunk_size;
 	q->chunk_shift = (uint32_t)__builtin_ctz(chunk_size);
-	for (uint32_t i = 0; i < XDP_QUEUE_RING; i++) {
+	for (uint32_t i = 0; i < q->n_rx; i++) {
 		fill[i] = (uint64_t)i << q->chunk_shift;
-		q->rx.owner[i] = XDP_CHUNK_KERNEL;
-		q->tx.owner[i] = XDP_CHUNK_OURS;
-		q->tx.free[i] = XDP_QUEUE_RING - 1 - i;
+		q->rx_owner[i] = XDP_CHUNK_KERNEL;
 	}
-	q->tx.n_free = XDP_QUEUE_RING;
-	q->xsk.fill.prod = XDP_QUEUE_RING;
+	for (uint32_t i = 0; i < XDP_QUEUE_TX; i++) {
+		q->tx.owner[i] = XDP_CHUNK_OURS;
+		q->tx.free[i] = XDP_QUEUE_TX - 1 - i;
+	}
+	q->tx.n_free = XDP_QUEUE_TX;
+	q->xsk.fill.prod = q->n_rx;
 	// Pairs with the kernel's acquire in xskq_cons_get_entries().
 	__atomic_store_n(q->xsk.fill.producer, q->xsk.fill.prod, __ATOMIC_RELEASE);
+}
+
+struct xdp_queue *xdp_queue_alloc(uint32_t n_rx)
+{
+	const size_t len = sizeof(struct xdp_queue) + n_rx;
+	struct xdp_queue *q = NULL;
+	if (posix_memalign((void **)&q, 64, len))
+		return NULL;
+	memset(q, 0, len);
+	q->n_rx = n_rx;
+	return q;
 }
 
 int xdp_queue_new(
 	const struct xsk_config *config, uint32_t mtu, struct xdp_queue **out, struct error *err)
 {
-	struct xdp_queue *q = NULL;
-	if (posix_memalign((void **)&q, 64, sizeof(*q)))
-		return error_set(err, -ENOMEM, "device", "out of memory");
-	memset(q, 0, sizeof(*q));
-
 	struct xsk_config c = *config;
+	if (!c.rx_ring)
+		c.rx_ring = PORT_RX_RING_DEFAULT;
+	struct xdp_queue *q = xdp_queue_alloc(c.rx_ring);
+	if (!q)
+		return error_set(err, -ENOMEM, "device", "out of memory");
 	bool small = !c.frags &&
 		     mtu + ETH_HDR_LEN + 2 * ETH_TAG_LEN + XDP_RX_HEADROOM <= XDP_CHUNK_SMALL;
-	c.ring_size = XDP_QUEUE_RING;
-	c.n_chunks = 2 * XDP_QUEUE_RING;
+	c.tx_ring = XDP_QUEUE_TX;
+	c.n_chunks = c.rx_ring + c.tx_ring;
 	c.chunk_size = small ? XDP_CHUNK_SMALL : XDP_CHUNK_LARGE;
 	int rc = xsk_open(&q->xsk, &c, err);
 	if (rc) {
@@ -72,11 +86,11 @@ static inline uint8_t *chunk_take(struct xdp_queue *q, uint64_t addr, uint32_t l
 {
 	uint64_t chunk = addr >> q->chunk_shift;
 	uint32_t off = addr & (q->chunk_size - 1);
-	if (chunk >= XDP_QUEUE_RING || q->rx.owner[chunk] != XDP_CHUNK_KERNEL) {
+	if (chunk >= q->n_rx || q->rx_owner[chunk] != XDP_CHUNK_KERNEL) {
 		q->rx.bad++;
 		return NULL;
 	}
-	q->rx.owner[chunk] = XDP_CHUNK_OURS;
+	q->rx_owner[chunk] = XDP_CHUNK_OURS;
 	q->rx.lent[q->rx.n_lent++] = (uint32_t)chunk;
 	if (len > q->chunk_size - off) {
 		q->rx.bad++;
@@ -233,7 +247,7 @@ void xdp_queue_rx_done(struct xdp_queue *q)
 	uint64_t *ring = r->entries;
 	for (uint32_t i = 0; i < q->rx.n_lent; i++) {
 		uint32_t chunk = q->rx.lent[i];
-		q->rx.owner[chunk] = XDP_CHUNK_KERNEL;
+		q->rx_owner[chunk] = XDP_CHUNK_KERNEL;
 		ring[r->prod++ & r->mask] = (uint64_t)chunk << q->chunk_shift;
 	}
 	q->rx.n_lent = 0;
@@ -247,12 +261,12 @@ static void tx_reap(struct xdp_queue *q)
 {
 	struct xsk_ring *r = &q->xsk.comp;
 	const uint64_t *ring = r->entries;
-	uint32_t n = xsk_ring_avail(r, XDP_QUEUE_RING);
+	uint32_t n = xsk_ring_avail(r, XDP_QUEUE_TX);
 	if (!n)
 		return;
 	for (uint32_t i = 0; i < n; i++) {
-		uint64_t chunk = (ring[r->cons++ & r->mask] >> q->chunk_shift) - XDP_QUEUE_RING;
-		if (chunk >= XDP_QUEUE_RING || q->tx.owner[chunk] != XDP_CHUNK_KERNEL) {
+		uint64_t chunk = (ring[r->cons++ & r->mask] >> q->chunk_shift) - q->n_rx;
+		if (chunk >= XDP_QUEUE_TX || q->tx.owner[chunk] != XDP_CHUNK_KERNEL) {
 			q->tx.bad++;
 			continue;
 		}
@@ -296,7 +310,7 @@ static inline struct xdp_desc *tx_put(
 {
 	struct xsk_ring *r = &q->xsk.tx;
 	struct xdp_desc *d = &((struct xdp_desc *)r->entries)[r->prod++ & r->mask];
-	d->addr = ((uint64_t)(chunk + XDP_QUEUE_RING) << q->chunk_shift) + offset;
+	d->addr = ((uint64_t)(chunk + q->n_rx) << q->chunk_shift) + offset;
 	d->len = len;
 	d->options = 0;
 	q->tx.owner[chunk] = XDP_CHUNK_KERNEL;
@@ -407,7 +421,7 @@ uint32_t xdp_queue_backlog(struct xdp_queue *q, struct port_stats *st)
 {
 	xdp_queue_wake_tx(q, st); // in place of xdp_queue_rx, which is not called while frames wait
 	q->rx.retried = true;
-	return xsk_ring_avail(&q->xsk.rx, XDP_QUEUE_RING);
+	return xsk_ring_avail(&q->xsk.rx, q->n_rx);
 }
 
 uint32_t xdp_queue_room(struct xdp_queue *q, uint32_t want, struct port_stats *st)
@@ -441,7 +455,7 @@ void xdp_queue_wake_tx(struct xdp_queue *q, struct port_stats *st)
 	// In copy mode one call sends tx_budget frames and says EAGAIN if there are more. It says the
 	// same when buffers are short: then later, or the worker would spin here.
 	uint32_t before = __atomic_load_n(q->xsk.tx.consumer, __ATOMIC_RELAXED);
-	for (uint32_t sent = 0; sent < XDP_QUEUE_RING; sent += q->xsk.tx_budget) {
+	for (uint32_t sent = 0; sent < XDP_QUEUE_TX; sent += q->xsk.tx_budget) {
 		st->notified++;
 		if (sendto(q->xsk.fd, NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0)
 			return;

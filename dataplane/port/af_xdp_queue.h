@@ -5,7 +5,7 @@
 //	fill ring -> kernel -> receive ring -> lent to the switch -> fill ring
 // and one to send from
 //	free list -> transmit ring -> kernel -> completion ring -> free list.
-// There are as many of the first as the fill ring has entries, so a chunk that comes back always
+// There are as many of each as the first of its rings has entries, so a chunk that comes back always
 // finds room there: the fill ring cannot starve while the switch keeps its side. Both loops are
 // closed, so the sum over their places is constant; each chunk's owner is recorded, and whatever
 // the rings say that contradicts the record is refused and counted. No chunk is ever used twice.
@@ -19,7 +19,7 @@
 #include "dataplane/port/stats.h"
 #include "dataplane/port/xsk.h"
 
-#define XDP_QUEUE_RING  4096u // entries of each ring; also chunks of each pool
+#define XDP_QUEUE_TX    4096u // entries of transmit and completion ring; also chunks to send from
 #define XDP_QUEUE_FRAGS 18u   // chunks that one frame may span (the kernel's MAX_SKB_FRAGS + 1)
 #define XDP_QUEUE_LENT  (FRAME_BURST * 2) // chunks lent at once at most, FRAGS spare
 #define XDP_QUEUE_AWAKE 4096u             // looks after which a worker is taken to stay awake
@@ -34,13 +34,13 @@ struct xdp_queue {
 	struct xsk xsk;
 	uint32_t index;
 	uint32_t chunk_size, chunk_shift;
+	uint32_t n_rx; // entries of fill and receive ring; also chunks to receive into
 	bool frags;
 	bool claims;  // received frames may have a partial checksum: look for it
 	uint32_t mtu; // of the device
 
 	// Receiving worker.
 	struct {
-		uint8_t owner[XDP_QUEUE_RING];
 		uint32_t n_lent;
 		uint32_t lent[XDP_QUEUE_LENT + XDP_QUEUE_FRAGS];
 		struct frame_seg segs[XDP_QUEUE_LENT + XDP_QUEUE_FRAGS];
@@ -53,23 +53,28 @@ struct xdp_queue {
 
 	// Who holds the transmit lock.
 	struct {
-		uint8_t owner[XDP_QUEUE_RING];
+		uint8_t owner[XDP_QUEUE_TX];
 		uint32_t n_free;
-		uint32_t free[XDP_QUEUE_RING];
+		uint32_t free[XDP_QUEUE_TX];
 		uint64_t bad;
 		uint32_t longest; // frame dropped as too long; control reads
 	} tx __attribute__((aligned(64)));
 
 	// 1: frames wait in the transmit ring for a wake-up. Set by who sends, taken by who wakes.
 	uint32_t kick __attribute__((aligned(64)));
+
+	uint8_t rx_owner[] __attribute__((aligned(64))); // of each chunk to receive into
 };
 
-// Opens the socket and gives all receive chunks to the kernel. `config` names device, queue and
-// mode; sizes are filled in here. `mtu` decides the chunk size. 0 or -errno with *err.
+// Opens the socket and gives all receive chunks to the kernel. `config` names device, queue, mode and
+// rx_ring, 0 for the usual; the other sizes are filled in here. `mtu` decides the chunk size. 0 or
+// -errno with *err.
 int xdp_queue_new(
 	const struct xsk_config *config, uint32_t mtu, struct xdp_queue **out, struct error *err);
-// The part of it behind the socket: gives all chunks, of this size, their first owner, the rings
-// being mapped and empty.
+// The parts of it beside the socket. One with n_rx chunks to receive into, all zero otherwise; NULL: no
+// memory.
+struct xdp_queue *xdp_queue_alloc(uint32_t n_rx);
+// Gives all chunks, of this size, their first owner, the rings being mapped and empty.
 void xdp_queue_reset(struct xdp_queue *q, uint32_t chunk_size);
 // Closes; NULL is fine. No worker uses the queue any more.
 void xdp_queue_free(struct xdp_queue *q);

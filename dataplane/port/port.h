@@ -17,6 +17,11 @@
 #define PORT_MAX        256
 #define WORKERS_MAX     32
 
+// Frames that the kernel holds for each queue of a device: powers of two.
+#define PORT_RX_RING_DEFAULT 4096u
+#define PORT_RX_RING_LEAST   1024u
+#define PORT_RX_RING_MOST    32768u
+
 enum port_link { PORT_LINK_DOWN, PORT_LINK_UP };
 
 // Halves of a queue pair, seen from the switch: PORT_RX lends frames, PORT_TX takes them.
@@ -51,6 +56,7 @@ struct port_config {
 	enum { XDP_MODE_AUTO, XDP_MODE_ZEROCOPY, XDP_MODE_COPY, XDP_MODE_GENERIC } xdp_mode;
 	bool share_host;    // share: host
 	uint32_t busy_poll; // SO_BUSY_POLL budget in frames; 0: off
+	uint32_t rx_ring;   // frames that the kernel holds for each queue; 0: PORT_RX_RING_DEFAULT
 	// all
 	uint32_t mtu; // 0: the type's default (1500; the device's)
 };

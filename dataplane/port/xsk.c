@@ -71,12 +71,16 @@ static int umem_register(struct xsk *xsk, const struct xsk_config *c, struct err
 		strerror(errno));
 }
 
-static int ring_sizes(const struct xsk *xsk, uint32_t size)
+static int ring_sizes(const struct xsk *xsk, const struct xsk_config *c)
 {
-	static const int which[] = {
-		XDP_UMEM_FILL_RING, XDP_UMEM_COMPLETION_RING, XDP_RX_RING, XDP_TX_RING};
+	const struct {
+		int which;
+		uint32_t size;
+	} rings[] = {{XDP_UMEM_FILL_RING, c->rx_ring}, {XDP_RX_RING, c->rx_ring},
+		{XDP_UMEM_COMPLETION_RING, c->tx_ring}, {XDP_TX_RING, c->tx_ring}};
 	for (unsigned i = 0; i < 4; i++)
-		if (setsockopt(xsk->fd, SOL_XDP, which[i], &size, sizeof(size)))
+		if (setsockopt(xsk->fd, SOL_XDP, rings[i].which, &rings[i].size,
+			    sizeof(rings[i].size)))
 			return -errno;
 	return 0;
 }
@@ -101,7 +105,7 @@ static int ring_map(struct xsk_ring *r, int fd, const struct xdp_ring_offset *of
 	return 0;
 }
 
-static int rings_map(struct xsk *xsk, uint32_t size)
+static int rings_map(struct xsk *xsk, const struct xsk_config *c)
 {
 	struct xdp_mmap_offsets off;
 	socklen_t len = sizeof(off);
@@ -110,15 +114,15 @@ static int rings_map(struct xsk *xsk, uint32_t size)
 	if (len != sizeof(off)) // Linux before 5.4, which has no need_wakeup
 		return -EPROTONOSUPPORT;
 
-	int rc = ring_map(&xsk->fill, xsk->fd, &off.fr, size, 8, XDP_UMEM_PGOFF_FILL_RING);
+	int rc = ring_map(&xsk->fill, xsk->fd, &off.fr, c->rx_ring, 8, XDP_UMEM_PGOFF_FILL_RING);
 	if (!rc)
-		rc = ring_map(
-			&xsk->comp, xsk->fd, &off.cr, size, 8, XDP_UMEM_PGOFF_COMPLETION_RING);
+		rc = ring_map(&xsk->comp, xsk->fd, &off.cr, c->tx_ring, 8,
+			XDP_UMEM_PGOFF_COMPLETION_RING);
 	if (!rc)
-		rc = ring_map(&xsk->rx, xsk->fd, &off.rx, size, sizeof(struct xdp_desc),
+		rc = ring_map(&xsk->rx, xsk->fd, &off.rx, c->rx_ring, sizeof(struct xdp_desc),
 			XDP_PGOFF_RX_RING);
 	if (!rc)
-		rc = ring_map(&xsk->tx, xsk->fd, &off.tx, size, sizeof(struct xdp_desc),
+		rc = ring_map(&xsk->tx, xsk->fd, &off.tx, c->tx_ring, sizeof(struct xdp_desc),
 			XDP_PGOFF_TX_RING);
 	return rc;
 }
@@ -186,9 +190,9 @@ static int xsk_bind(const struct xsk *xsk, const struct xsk_config *c, struct er
 // What makes it faster, none of it necessary.
 static void tune(struct xsk *xsk, const struct xsk_config *c)
 {
-	int budget = (int)c->ring_size, sndbuf = SEND_BUFFER;
+	int budget = (int)c->tx_ring, sndbuf = SEND_BUFFER;
 	bool set = !setsockopt(xsk->fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &budget, sizeof(budget));
-	xsk->tx_budget = set ? c->ring_size : TX_BUDGET_LEAST;
+	xsk->tx_budget = set ? c->tx_ring : TX_BUDGET_LEAST;
 	if (setsockopt(xsk->fd, SOL_SOCKET, SO_SNDBUFFORCE, &sndbuf, sizeof(sndbuf)))
 		setsockopt(xsk->fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
 	if (!c->busy_poll)
@@ -228,9 +232,9 @@ int xsk_open(struct xsk *xsk, const struct xsk_config *c, struct error *err)
 	rc = umem_register(xsk, c, err);
 	if (rc)
 		goto fail;
-	rc = ring_sizes(xsk, c->ring_size);
+	rc = ring_sizes(xsk, c);
 	if (!rc)
-		rc = rings_map(xsk, c->ring_size);
+		rc = rings_map(xsk, c);
 	if (rc) {
 		error_set(err, rc, "device", "cannot set up the AF_XDP rings: %s", strerror(-rc));
 		goto fail;

@@ -58,7 +58,8 @@ struct xsk_ring {
 struct xsk_config {
 	int ifindex;
 	uint32_t queue;
-	uint32_t ring_size;  // entries of each ring, a power of two
+	uint32_t rx_ring;    // entries of fill and receive ring, a power of two
+	uint32_t tx_ring;    // of transmit and completion ring, a power of two
 	uint32_t chunk_size; // 2048 or 4096
 	uint32_t n_chunks;
 	bool zerocopy;      // bind for zero-copy, or fail

@@ -7,11 +7,14 @@ ALL = ("weft", "testpmd", "ovs", "floor")
 
 
 class Case:
-    """kind: rate, paced, ping, first, idle, poll_cost. `who`: contestants. `gen`: its arguments."""
+    """kind: rate, paced, ping, first, idle, poll_cost. `who`: contestants. `gen`: its arguments. `part`: of
+    its own maximum, paced."""
 
-    def __init__(self, name, title, kind="rate", who=ALL, gen=(), setup=None, seconds=None, group="forward"):
+    def __init__(self, name, title, kind="rate", who=ALL, gen=(), setup=None, seconds=None, group="forward",
+            part=0.9):
         self.name, self.title, self.kind, self.who = name, title, kind, tuple(who)
         self.gen, self.setup, self.seconds, self.group = tuple(gen), setup or Setup(), seconds, group
+        self.part = part
 
 
 def forward_cases():
@@ -30,7 +33,7 @@ def forward_cases():
         Case("paced90-1024", "the same, rings of 1024", kind="paced", who=("weft", "testpmd", "ovs"),
             gen=("--verify", "--ring", "1024"), setup=two, seconds=30),
         Case("paced95", "paced at 95 % of its own maximum", kind="paced", who=("weft",),
-            gen=("--verify",), setup=two, seconds=30),
+            gen=("--verify",), setup=two, seconds=30, part=0.95),
         Case("latency", "one-way latency at 1 Mpps", who=("weft", "testpmd", "ovs"),
             gen=("--rate", "1000000", "--verify"), setup=two, kind="latency"),
         Case("first", "first frame after idle (sleeping worker; floor: a thread that is woken)", kind="first",
@@ -62,8 +65,9 @@ def uplink_cases():
         Case("vm-to-nic", "64 B, VM to NIC", who=who, gen=gen, setup=setup, group="uplink"),
         Case("nic-vm-both", "64 B, both directions", who=who, gen=("--pattern", "pairs", "--verify"),
             setup=setup, group="uplink"),
-        Case("nic-paced90", "both directions, paced at 90 % of its own maximum", kind="paced", who=who,
-            gen=("--pattern", "pairs", "--verify", "--ring", "1024"), setup=setup, group="uplink", seconds=30),
+        Case("nic-paced90", "both directions, paced at 90 % of its own maximum (weft: rx-ring 16384)", kind="paced",
+            who=who, gen=("--pattern", "pairs", "--verify", "--ring", "1024"),
+            setup=Setup(ports=1, uplink=True, rx_ring=16384), group="uplink", seconds=30),
     ]
 
 

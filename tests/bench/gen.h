@@ -18,7 +18,7 @@
 #define GEN_VERIFY_MAX  16u // guests whose frames can be verified
 #define GEN_SIZES_MAX   4u
 #define GEN_BATCH_MAX   256u
-#define GEN_SLICES      4096u
+#define GEN_SLICES      65536u
 #define GEN_FRAME_MAX   65535u
 #define GEN_ADDRESS_MAX 10000u
 #define GEN_GAPS        256u // holes in the sequence that are remembered, to tell late from doubled

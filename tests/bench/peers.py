@@ -64,12 +64,13 @@ class Setup:
     """What a case asks of a contestant."""
 
     def __init__(self, ports=2, poll=False, tso=False, uplink=False, workers=(1,), addresses=0, mtu=1500,
-            wakeup_us=None):
+            wakeup_us=None, rx_ring=None):
         self.ports, self.poll, self.tso, self.uplink = ports, poll, tso, uplink
         self.workers, self.addresses, self.mtu, self.wakeup_us = tuple(workers), addresses, mtu, wakeup_us
+        self.rx_ring = rx_ring  # of weft's NIC; the others have no such setting
 
     def key(self):
-        return (self.ports, self.poll, self.tso, self.uplink, self.workers, self.addresses, self.mtu, self.wakeup_us)
+        return tuple(vars(self).values())
 
 
 class Uplink:
@@ -217,7 +218,8 @@ class Weft(Peer):
             mtu = f", mtu: {self.setup.mtu}" if self.setup.mtu != 1500 else ""
             lines.append(f"  - {{name: vm{i}, type: vhost-user, socket: {self.socket(i)}, mode: server{mtu}}}")
         if self.uplink:
-            lines.append(f"  - {{name: uplink, type: af-xdp, device: {self.uplink.device}, share: exclusive}}")
+            ring = f", rx-ring: {self.setup.rx_ring}" if self.setup.rx_ring else ""
+            lines.append(f"  - {{name: uplink, type: af-xdp, device: {self.uplink.device}, share: exclusive{ring}}}")
         config = os.path.join(self.dir, "weft.yaml")
         with open(config, "w", encoding="utf-8") as f:
             f.write("\n".join(lines) + "\n")

@@ -156,12 +156,13 @@ static void test_nothing_but_the_mtu_is_set_in_place(void **state)
 	struct port_rig *r = *state;
 	const struct port_config before = wx0();
 	struct error err;
-	struct port_config rows[] = {before, before, before, before, before};
+	struct port_config rows[] = {before, before, before, before, before, before};
 	snprintf(rows[0].device, sizeof(rows[0].device), "wx1");
 	rows[1].xdp_mode = XDP_MODE_GENERIC;
 	rows[2].share_host = true;
 	rows[3].queues = 4;
 	rows[4].busy_poll = 64;
+	rows[5].rx_ring = 8192;
 	rig_open_ok(r, &before);
 	for (unsigned i = 0; i < N(rows); i++)
 		assert_int_equal(r->port->ops->set(r->port, &rows[i], &err), -ENOTSUP);
@@ -383,12 +384,25 @@ static void test_most_of_the_ring_may_wait(void **state)
 				full = q;
 			kept[q] = keeps;
 		}
-		assert_true(full == PORT_QUEUES_MAX || sent > XDP_QUEUE_RING / 4 * 3);
+		assert_true(full == PORT_QUEUES_MAX || sent > PORT_RX_RING_DEFAULT / 4 * 3);
 	}
 	assert_int_equal(
 		r->port->ops->rx(r->port, full, &r->burst, FRAME_BURST, &r->st), FRAME_BURST);
 	r->port->ops->rx_done(r->port, full, &r->burst);
 	assert_int_equal(r->port->ops->rx_backlog(r->port, full, 8, &r->st), 8);
+}
+
+// Receives all that the kernel holds.
+static void drain(struct port_rig *r)
+{
+	uint64_t before = 0;
+	do {
+		before = r->st.rx_frames;
+		for (unsigned i = 0; i < 8192 / FRAME_BURST; i++)
+			for (r->q = 0; r->q < r->port->n_rxq; r->q++)
+				if (r->port->ops->rx(r->port, r->q, &r->burst, FRAME_BURST, &r->st))
+					rig_rx_done(r);
+	} while (r->st.rx_frames != before);
 }
 
 static void test_what_the_kernel_dropped_is_told(void **state)
@@ -402,16 +416,34 @@ static void test_what_the_kernel_dropped_is_told(void **state)
 	r->port->ops->tick(r->port);
 	rig_wait_log(r, "the kernel dropped");
 	// Nothing is lost but these: what the rings hold comes through, and then what is sent next.
-	uint64_t before = 0;
-	do {
-		before = r->st.rx_frames;
-		for (unsigned i = 0; i < 8192 / FRAME_BURST; i++)
-			for (r->q = 0; r->q < r->port->n_rxq; r->q++)
-				if (r->port->ops->rx(r->port, r->q, &r->burst, FRAME_BURST, &r->st))
-					rig_rx_done(r);
-	} while (r->st.rx_frames != before);
+	drain(r);
 	rig_exchange(r, 100);
 	assert_string_equal(rig_says(r, "rings.0.conserved"), "true");
+}
+
+// What arrives while the worker is away: all of it if there is room, else as much as there is.
+static void test_the_ring_holds_what_it_is_told_to(void **state)
+{
+	static const struct {
+		uint32_t rx_ring, least, most;
+	} rows[] = {{16384, 10000, 10000}, {1024, 1024, 4096}};
+	struct port_rig *r = *state;
+	for (unsigned k = 0; k < N(rows); k++) {
+		struct port_config c = wx0();
+		c.rx_ring = rows[k].rx_ring;
+		rig_open_ok(r, &c);
+		const uint64_t before = r->st.rx_frames;
+		for (unsigned i = 0; i < 10000; i++)
+			rig_far_send(r, 60, i);
+		drain(r);
+		assert_in_range(r->st.rx_frames - before, rows[k].least, rows[k].most);
+		char size[16];
+		snprintf(size, sizeof(size), "%u", rows[k].rx_ring);
+		assert_string_equal(rig_says(r, "rx_ring"), size);
+		assert_string_equal(rig_says(r, "rings.0.conserved"), "true");
+		rig_exchange(r, 100);
+		rig_close(r);
+	}
 }
 
 static bool readable(void *ctx)
@@ -492,6 +524,7 @@ int main(void)
 		T(test_kill_9_leaves_the_host_connected_and_a_restart_works),
 		T(test_most_of_the_ring_may_wait),
 		T(test_what_the_kernel_dropped_is_told),
+		T(test_the_ring_holds_what_it_is_told_to),
 		T(test_a_sleeping_worker_is_woken),
 		T(test_a_worker_that_sleeps_after_long_work_is_woken),
 	};

@@ -27,7 +27,7 @@ static void test_buffers_go_round(void **state)
 		assert_int_equal(rx(k), 36);
 		xdp_queue_rx_done(k->q);
 		assert_int_equal(rx(k), 0);
-		assert_int_equal(census(k).rx_fill, XDP_QUEUE_RING);
+		assert_int_equal(census(k).rx_fill, RX_RING);
 		assert_true(census(k).conserved);
 	}
 }
@@ -65,8 +65,8 @@ static void refused(struct fake *k, uint64_t addr, uint32_t len)
 static void test_addresses_and_lengths_are_checked(void **state)
 {
 	struct fake *k = *state;
-	refused(k, XDP_QUEUE_RING * CHUNK, 60);     // a chunk to send from
-	refused(k, 2 * XDP_QUEUE_RING * CHUNK, 60); // behind the UMEM
+	refused(k, RX_RING * CHUNK, 60);                  // a chunk to send from
+	refused(k, (RX_RING + XDP_QUEUE_TX) * CHUNK, 60); // behind the UMEM
 	refused(k, (uint64_t)-1, 60);
 	refused(k, (uint64_t)1 << 32, 60); // a chunk number cut to 32 bits would do
 	refused(k, (uint64_t)1 << 43, 60);
@@ -86,7 +86,7 @@ static void test_a_buffer_given_twice_is_lent_once(void **state)
 	assert_int_equal(census(k).bad, 1);
 	assert_int_equal(census(k).rx_lent, 1);
 	xdp_queue_rx_done(k->q);
-	assert_int_equal(census(k).rx_fill, XDP_QUEUE_RING);
+	assert_int_equal(census(k).rx_fill, RX_RING);
 }
 
 static void test_short_frames_are_dropped_and_their_buffers_come_back(void **state)
@@ -96,7 +96,7 @@ static void test_short_frames_are_dropped_and_their_buffers_come_back(void **sta
 		kernel_gives(k, kernel_takes(k) + 256, len, 0);
 	assert_int_equal(rx(k), 0);
 	assert_int_equal(k->st.drop[DROP_too_short], FRAME_LEN_MIN);
-	assert_int_equal(census(k).rx_fill, XDP_QUEUE_RING);
+	assert_int_equal(census(k).rx_fill, RX_RING);
 	assert_true(census(k).conserved);
 }
 
@@ -137,7 +137,7 @@ static void test_a_wrong_piece_spoils_its_frame_only(void **state)
 		xdp_queue_rx_done(k->q);
 		assert_int_equal(k->st.drop[DROP_malformed], bad);
 		assert_int_equal(census(k).bad, bad);
-		assert_int_equal(census(k).rx_fill, XDP_QUEUE_RING);
+		assert_int_equal(census(k).rx_fill, RX_RING);
 	}
 }
 
@@ -167,7 +167,7 @@ static void test_a_frame_without_end_does_not_block_the_queue(void **state)
 		}
 	assert_int_equal(frames, 1);
 	assert_true(k->st.drop[DROP_malformed] > 0);
-	assert_int_equal(census(k).rx_fill, XDP_QUEUE_RING);
+	assert_int_equal(census(k).rx_fill, RX_RING);
 	assert_true(census(k).conserved);
 }
 
@@ -188,7 +188,7 @@ static void test_a_frame_longer_than_any_is_dropped(void **state)
 static void test_lent_buffers_are_bounded(void **state)
 {
 	struct fake *k = *state;
-	const unsigned n = XDP_QUEUE_RING / XDP_QUEUE_FRAGS; // all that the kernel has room for
+	const unsigned n = RX_RING / XDP_QUEUE_FRAGS; // all that the kernel has room for
 	for (unsigned i = 0; i < n; i++)
 		give_pieces(k, XDP_QUEUE_FRAGS, 1000, true);
 	uint32_t frames = 0;
@@ -214,14 +214,14 @@ static void test_a_full_ring_stops_and_goes_on_later(void **state)
 		sent = 0;
 		while ((n = xdp_queue_tx(k->q, 1514, &f, list, FRAME_BURST, &k->st)) > 0)
 			sent += n;
-		assert_int_equal(sent, XDP_QUEUE_RING);
+		assert_int_equal(sent, XDP_QUEUE_TX);
 		assert_int_equal(census(k).tx_free, 0);
 		assert_true(census(k).conserved);
-		assert_int_equal(kernel_sends(k), XDP_QUEUE_RING);
-		assert_int_equal(census(k).tx_done, XDP_QUEUE_RING);
+		assert_int_equal(kernel_sends(k), XDP_QUEUE_TX);
+		assert_int_equal(census(k).tx_done, XDP_QUEUE_TX);
 		assert_true(census(k).conserved);
 	}
-	assert_int_equal(k->st.tx_frames, 3 * XDP_QUEUE_RING);
+	assert_int_equal(k->st.tx_frames, 3 * XDP_QUEUE_TX);
 }
 
 // Taken off the ring, but not completed yet: there is room on the ring and no buffer to send from.
@@ -237,8 +237,8 @@ static void test_frames_on_their_way_are_not_overwritten(void **state)
 		;
 	k->index[3][1] = k->index[3][0];
 	assert_int_equal(xdp_queue_tx(k->q, 1514, &f, list, 1, &k->st), 0);
-	assert_int_equal(census(k).tx_kernel, XDP_QUEUE_RING);
-	assert_int_equal(k->st.tx_frames, XDP_QUEUE_RING);
+	assert_int_equal(census(k).tx_kernel, XDP_QUEUE_TX);
+	assert_int_equal(k->st.tx_frames, XDP_QUEUE_TX);
 }
 
 static void test_completions_are_checked(void **state)
@@ -246,26 +246,26 @@ static void test_completions_are_checked(void **state)
 	struct fake *k = *state;
 	static uint8_t bytes[100];
 	static const uint8_t list[] = {0};
-	static const uint64_t wrong[] = {0, (XDP_QUEUE_RING - 1) * CHUNK,
-		2 * XDP_QUEUE_RING * CHUNK, (uint64_t)-1, (uint64_t)1 << 43,
-		(2 * XDP_QUEUE_RING - 1) * CHUNK /* not sent yet */};
+	static const uint64_t wrong[] = {0, (RX_RING - 1) * CHUNK, (RX_RING + XDP_QUEUE_TX) * CHUNK,
+		(uint64_t)-1, (uint64_t)1 << 43,
+		(RX_RING + XDP_QUEUE_TX - 1) * CHUNK /* not sent yet */};
 	struct frame f;
 	struct frame_seg seg;
 	frame_of(&f, &seg, bytes, sizeof(bytes));
 	// Chunk 0 is on its way: what is out of bounds must not be taken for it.
 	assert_int_equal(xdp_queue_tx(k->q, 1514, &f, list, 1, &k->st), 1);
-	assert_int_equal(k->tx[0].addr / CHUNK, XDP_QUEUE_RING);
+	assert_int_equal(k->tx[0].addr / CHUNK, RX_RING);
 	for (unsigned i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
-		k->comp[k->index[1][0]++ % XDP_QUEUE_RING] = wrong[i];
+		k->comp[k->index[1][0]++ % XDP_QUEUE_TX] = wrong[i];
 	while (xdp_queue_tx(k->q, 1514, &f, list, 1, &k->st))
 		;
 	assert_int_equal(census(k).bad, 6);
-	assert_int_equal(k->st.tx_frames, XDP_QUEUE_RING);
+	assert_int_equal(k->st.tx_frames, XDP_QUEUE_TX);
 	kernel_sends(k);
 	// Completed twice: free once.
-	k->comp[k->index[1][0]++ % XDP_QUEUE_RING] = k->tx[0].addr;
+	k->comp[k->index[1][0]++ % XDP_QUEUE_TX] = k->tx[0].addr;
 	xdp_queue_tx(k->q, 1514, &f, list, 1, &k->st);
-	assert_true(census(k).tx_free < XDP_QUEUE_RING);
+	assert_true(census(k).tx_free < XDP_QUEUE_TX);
 	assert_true(census(k).bad > 6);
 }
 
@@ -395,7 +395,7 @@ static void test_checksum_requests_out_of_the_frame_are_dropped(void **state)
 		assert_int_equal(k->st.tx_frames, sent + rows[i].sent);
 		assert_int_equal(k->st.drop[DROP_no_offload], dropped + !rows[i].sent);
 		if (rows[i].sent) {
-			const struct xdp_desc *d = &k->tx[(k->index[3][0] - 1) % XDP_QUEUE_RING];
+			const struct xdp_desc *d = &k->tx[(k->index[3][0] - 1) % XDP_QUEUE_TX];
 			struct xsk_txmd md;
 			memcpy(&md, k->umem + d->addr - sizeof(md), sizeof(md));
 			assert_int_equal(d->options, XDP_TX_METADATA);
@@ -407,7 +407,7 @@ static void test_checksum_requests_out_of_the_frame_are_dropped(void **state)
 	kernel_sends(k);
 	assert_true(census(k).conserved);
 	xdp_queue_tx(k->q, 1514, &f, list, 0, &k->st); // takes what is completed
-	assert_int_equal(census(k).tx_free, XDP_QUEUE_RING);
+	assert_int_equal(census(k).tx_free, XDP_QUEUE_TX);
 }
 
 // --- the two sides against each other, at random ---
@@ -430,7 +430,7 @@ static void test_buffers_are_conserved_under_any_order(void **state)
 	for (unsigned step = 0; step < 200000; step++) {
 		uint32_t r = random_next(&x) % 8, n = random_next(&x) % 200;
 		if (r < 2) {
-			uint32_t room = XDP_QUEUE_RING - (k->index[2][0] - k->index[2][1]);
+			uint32_t room = RX_RING - (k->index[2][0] - k->index[2][1]);
 			for (; n > 0 && room > 4 && k->index[0][0] - k->index[0][1] > 4; n--) {
 				uint32_t pieces = 1 + random_next(&x) % 3;
 				give_pieces(k, pieces, 14 + random_next(&x) % 1700, true);
@@ -493,7 +493,7 @@ static void test_a_census_under_load_raises_no_alarm(void **state)
 	pthread_join(thread, NULL);
 	assert_int_equal(alarms, 0);
 	// What is really missing is told all the same.
-	busy.k->q->rx.owner[7] = !busy.k->q->rx.owner[7];
+	busy.k->q->rx_owner[7] = !busy.k->q->rx_owner[7];
 	assert_false(census(busy.k).conserved);
 }
 

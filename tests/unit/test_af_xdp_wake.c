@@ -35,7 +35,7 @@ static void test_room_is_what_the_kernel_has_sent(void **state)
 {
 	struct fake *k = *state;
 	assert_int_equal(xdp_queue_room(k->q, FRAME_BURST, &k->st), FRAME_BURST);
-	for (unsigned i = 0; i < XDP_QUEUE_RING / FRAME_BURST; i++)
+	for (unsigned i = 0; i < XDP_QUEUE_TX / FRAME_BURST; i++)
 		send_frames(k, FRAME_BURST);
 	k->index[3][2] = XDP_RING_NEED_WAKEUP;
 	assert_int_equal(xdp_queue_room(k->q, FRAME_BURST, &k->st), 0);

@@ -54,7 +54,7 @@ static void every_key_arrives(void **state)
 		"    socket-owner: root:root\n"
 		"    socket-mode: 0600\n"
 		"  - {name: b, type: af-xdp, device: eth9, share: host, xdp-mode: copy, busy-poll: "
-		"64}\n"
+		"64, rx-ring: 8192}\n"
 		"  - {name: c, type: tap, device: tap9, vlan: {trunk: [all]}}\n");
 	const struct switch_port_config *a = &c->ports[0].sw, *b = &c->ports[1].sw;
 
@@ -92,6 +92,7 @@ static void every_key_arrives(void **state)
 	assert_true(b->port.share_host);
 	assert_int_equal(b->port.xdp_mode, XDP_MODE_COPY);
 	assert_int_equal(b->port.busy_poll, 64);
+	assert_int_equal(b->port.rx_ring, 8192);
 	assert_int_equal(b->vlan.access, 1);
 	assert_int_equal(c->ports[2].sw.vlan.trunk[63], UINT64_MAX >> 1);
 	assert_int_equal(c->ports[2].sw.vlan.trunk[0], UINT64_MAX - 1);
@@ -176,6 +177,9 @@ static const struct {
 	{PORT("type: tap"), 2, 5, "ports[0].device", "missing"},
 	{PORT("type: tap, device: a/b"), 2, 26, "ports[0].device", "15 characters"},
 	{PORT("type: tap, device: t, share: host"), 2, 37, "ports[0].share", "af-xdp"},
+	{PORT("type: tap, device: t, rx-ring: 4096"), 2, 37, "ports[0].rx-ring", "af-xdp"},
+	{PORT("type: af-xdp, device: e, rx-ring: 512"), 2, 49, "ports[0].rx-ring", "1024 to 32768"},
+	{PORT("type: af-xdp, device: e, rx-ring: 5000"), 2, 40, "ports[0].rx-ring", "power of two"},
 	{"ports:\n - {name: a, type: tap, device: t}\n - {name: a, type: tap, device: u}", 3, 5,
 		"ports[1].name", "ports[0] has the name a"},
 	{"ports:\n - {name: a, type: tap, device: t}\n - {name: b, type: tap, device: t}", 3, 25,

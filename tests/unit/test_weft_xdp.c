@@ -118,7 +118,8 @@ static void run_table(bool share_host)
 	struct weft_xdp *skel = weft_xdp__open();
 	struct xsk xsk;
 	struct xsk_config config = {.ifindex = (int)if_nametoindex("wx0"),
-		.ring_size = 64,
+		.rx_ring = 64,
+		.tx_ring = 64,
 		.chunk_size = 2048,
 		.n_chunks = 64};
 	struct error err;

@@ -13,27 +13,29 @@
 #include <sys/socket.h>
 #include <cmocka.h>
 
-#define CHUNK 2048u
+#define CHUNK   2048u
+#define RX_RING 2048u // not what the other rings have
 
 // The kernel's side of the rings.
 struct fake {
 	uint32_t index[4][3]; // producer, consumer, flags
-	uint64_t fill[XDP_QUEUE_RING], comp[XDP_QUEUE_RING];
-	struct xdp_desc rx[XDP_QUEUE_RING], tx[XDP_QUEUE_RING];
+	uint64_t fill[RX_RING], comp[XDP_QUEUE_TX];
+	struct xdp_desc rx[RX_RING], tx[XDP_QUEUE_TX];
 	uint8_t *umem;
 	struct xdp_queue *q;
 	struct burst burst;
 	struct port_stats st;
 };
 
-static inline void fake_ring(struct fake *k, struct xsk_ring *r, unsigned i, void *entries)
+static inline void fake_ring(
+	struct fake *k, struct xsk_ring *r, unsigned i, void *entries, uint32_t size)
 {
 	*r = (struct xsk_ring){.producer = &k->index[i][0],
 		.consumer = &k->index[i][1],
 		.flags = &k->index[i][2],
 		.entries = entries,
-		.size = XDP_QUEUE_RING,
-		.mask = XDP_QUEUE_RING - 1};
+		.size = size,
+		.mask = size - 1};
 }
 
 // The kernel's answer to a wake-up: it sends so many frames, and then says this.
@@ -70,17 +72,16 @@ static inline int setup(void **state)
 {
 	struct fake *k = aligned_alloc(64, (sizeof(*k) + 63) & ~63ul);
 	memset(k, 0, sizeof(*k));
-	k->q = aligned_alloc(64, (sizeof(*k->q) + 63) & ~63ul);
-	memset(k->q, 0, sizeof(*k->q));
-	k->umem = aligned_alloc(4096, 2 * XDP_QUEUE_RING * XDP_CHUNK_LARGE);
-	memset(k->umem, 0, 2 * XDP_QUEUE_RING * XDP_CHUNK_LARGE);
+	k->q = xdp_queue_alloc(RX_RING);
+	k->umem = aligned_alloc(4096, (RX_RING + XDP_QUEUE_TX) * XDP_CHUNK_LARGE);
+	memset(k->umem, 0, (RX_RING + XDP_QUEUE_TX) * XDP_CHUNK_LARGE);
 	struct xsk *xsk = &k->q->xsk;
 	xsk->fd = -1;
 	xsk->umem = k->umem;
-	fake_ring(k, &xsk->fill, 0, k->fill);
-	fake_ring(k, &xsk->comp, 1, k->comp);
-	fake_ring(k, &xsk->rx, 2, k->rx);
-	fake_ring(k, &xsk->tx, 3, k->tx);
+	fake_ring(k, &xsk->fill, 0, k->fill, RX_RING);
+	fake_ring(k, &xsk->comp, 1, k->comp, XDP_QUEUE_TX);
+	fake_ring(k, &xsk->rx, 2, k->rx, RX_RING);
+	fake_ring(k, &xsk->tx, 3, k->tx, XDP_QUEUE_TX);
 	k->q->frags = true;
 	xsk->tx_budget = 32;
 	xdp_queue_reset(k->q, CHUNK);
@@ -104,12 +105,12 @@ static inline int teardown(void **state)
 static inline uint64_t kernel_takes(struct fake *k)
 {
 	assert_true(k->index[0][1] != k->index[0][0]);
-	return k->fill[k->index[0][1]++ % XDP_QUEUE_RING];
+	return k->fill[k->index[0][1]++ % RX_RING];
 }
 
 static inline void kernel_gives(struct fake *k, uint64_t addr, uint32_t len, uint32_t options)
 {
-	k->rx[k->index[2][0] % XDP_QUEUE_RING] =
+	k->rx[k->index[2][0] % RX_RING] =
 		(struct xdp_desc){.addr = addr, .len = len, .options = options};
 	k->index[2][0]++;
 }
@@ -118,8 +119,7 @@ static inline void kernel_gives(struct fake *k, uint64_t addr, uint32_t len, uin
 static inline void kernel_completes(struct fake *k, uint32_t n)
 {
 	for (; n; n--, k->index[1][0]++)
-		k->comp[k->index[1][0] % XDP_QUEUE_RING] =
-			k->tx[k->index[1][0] % XDP_QUEUE_RING].addr;
+		k->comp[k->index[1][0] % XDP_QUEUE_TX] = k->tx[k->index[1][0] % XDP_QUEUE_TX].addr;
 }
 
 // The kernel sends and completes everything on the transmit ring.
@@ -127,10 +127,10 @@ static inline uint32_t kernel_sends(struct fake *k)
 {
 	uint32_t n = 0;
 	while (k->index[3][1] != k->index[3][0]) {
-		const struct xdp_desc *d = &k->tx[k->index[3][1]++ % XDP_QUEUE_RING];
-		assert_true(d->addr >= XDP_QUEUE_RING * CHUNK);
-		assert_true(d->addr + d->len <= 2 * XDP_QUEUE_RING * CHUNK);
-		k->comp[k->index[1][0]++ % XDP_QUEUE_RING] = d->addr;
+		const struct xdp_desc *d = &k->tx[k->index[3][1]++ % XDP_QUEUE_TX];
+		assert_true(d->addr >= RX_RING * CHUNK);
+		assert_true(d->addr + d->len <= (RX_RING + XDP_QUEUE_TX) * CHUNK);
+		k->comp[k->index[1][0]++ % XDP_QUEUE_TX] = d->addr;
 		n++;
 	}
 	return n;
