@@ -41,45 +41,69 @@ static int listen_libbpf(enum libbpf_print_level level, const char *fmt, va_list
 	return 0;
 }
 
-static bool is_ours(const struct xdp_program *prog)
-{
-	const char *name = prog ? xdp_program__name(prog) : NULL;
-	return name && !strcmp(name, WEFT_XDP_PROGRAM);
-}
-
-static int foreign(const struct xdp_program *prog, struct error *err)
+static int foreign(const char *name, uint32_t id, struct error *err)
 {
 	return error_set(err, -EBUSY, "device",
 		"the device has the XDP program '%s' (id %u) of somebody else, which weft does not "
 		"displace: stop its owner or remove it with 'ip link set dev DEVICE xdp off'",
-		prog && xdp_program__name(prog) ? xdp_program__name(prog) : "?",
-		prog ? xdp_program__id(prog) : 0);
+		*name ? name : "?", id);
 }
 
-// Takes a leftover of our own off the device; refuses if what is there is not ours.
-static int clear_device(int ifindex, struct error *err)
+static bool is_ours(const char *name)
+{
+	return name && !strcmp(name, WEFT_XDP_PROGRAM);
+}
+
+// In a dispatcher of libxdp's others stay, beside us.
+static int clear_dispatcher(int ifindex)
 {
 	struct xdp_multiprog *mp = xdp_multiprog__get_from_ifindex(ifindex);
-	if (!mp || libxdp_get_error(mp))
-		return 0; // nothing there, or nothing that libxdp can read: attach will say
+	struct xdp_program *prog = NULL, *ours = NULL;
 	int rc = 0;
-	if (xdp_multiprog__is_legacy(mp)) {
-		struct xdp_program *prog = xdp_multiprog__main_prog(mp);
-		rc = is_ours(prog) ? xdp_multiprog__detach(mp) : foreign(prog, err);
-	} else {
-		// A dispatcher: others stay, beside us.
-		struct xdp_program *prog = NULL, *ours = NULL;
-		while ((prog = xdp_multiprog__next_prog(prog, mp)))
-			if (is_ours(prog))
-				ours = prog;
-		if (ours)
-			rc = xdp_program__detach(ours, ifindex, xdp_multiprog__attach_mode(mp), 0);
-	}
+	if (!mp || libxdp_get_error(mp))
+		return 0; // attach will say
+	while ((prog = xdp_multiprog__next_prog(prog, mp)))
+		if (is_ours(xdp_program__name(prog)))
+			ours = prog;
+	if (ours)
+		rc = xdp_program__detach(ours, ifindex, xdp_multiprog__attach_mode(mp), 0);
 	xdp_multiprog__close(mp);
+	return rc;
+}
+
+// Takes program `id` off the device if it is a leftover of our own; refuses if it is not ours. Whose a
+// program that is alone on a device is, libxdp can say too, but libxdp 1.3 leaves a descriptor open each
+// time, and devices are looked at for as long as the daemon runs.
+static int clear_program(int ifindex, uint32_t id, uint32_t mode, struct error *err)
+{
+	struct bpf_prog_info info = {0};
+	__u32 len = sizeof(info);
+	int fd = id ? bpf_prog_get_fd_by_id(id) : -1, rc = 0;
+	if (fd < 0)
+		return 0; // nothing there, or nothing that we may look at: attach will say
+	LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = fd);
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		info.name[0] = 0;
+	if (!strcmp(info.name, "xdp_dispatcher"))
+		rc = clear_dispatcher(ifindex);
+	else if (is_ours(info.name))
+		rc = bpf_xdp_detach(ifindex, mode, &opts);
+	else
+		rc = foreign(info.name, id, err);
+	close(fd);
 	if (rc && rc != -EBUSY)
 		error_set(err, rc, "device", "cannot remove the XDP program that weft left: %s",
 			strerror(-rc));
 	return rc;
+}
+
+static int clear_device(int ifindex, struct error *err)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, there);
+	if (bpf_xdp_query(ifindex, 0, &there))
+		return 0; // attach will say
+	int rc = clear_program(ifindex, there.drv_prog_id, XDP_FLAGS_DRV_MODE, err);
+	return rc ? rc : clear_program(ifindex, there.skb_prog_id, XDP_FLAGS_SKB_MODE, err);
 }
 
 static int attach_failed(int rc, bool native, struct error *err)
@@ -162,14 +186,11 @@ static int keep_maps(struct af_xdp_program *p)
 	return rc ? rc : keep_map(&p->counters_fd, skel->maps.weft_counters);
 }
 
-static bool in_dispatcher(int ifindex)
+// What is attached is not our program but one that calls it.
+static bool in_dispatcher(int ifindex, uint32_t ours)
 {
-	struct xdp_multiprog *mp = xdp_multiprog__get_from_ifindex(ifindex);
-	if (!mp || libxdp_get_error(mp))
-		return false;
-	bool yes = !xdp_multiprog__is_legacy(mp);
-	xdp_multiprog__close(mp);
-	return yes;
+	uint32_t id = 0;
+	return !bpf_xdp_query_id(ifindex, 0, &id) && id && id != ours;
 }
 
 int af_xdp_program_attach(
@@ -199,8 +220,8 @@ int af_xdp_program_attach(
 		return attach_failed(rc, native, err);
 	p->ifindex = ifindex;
 	p->native = native;
-	p->dispatcher = in_dispatcher(ifindex);
 	p->id = xdp_program__id(p->handle);
+	p->dispatcher = in_dispatcher(ifindex, p->id);
 	rc = keep_maps(p);
 	if (rc) {
 		af_xdp_program_detach(p, false);

@@ -18,6 +18,8 @@
 #define HUGE_PAGE       (2u << 20)
 #define HUGE_PAGE_FLAGS (MAP_HUGETLB | 21 << MAP_HUGE_SHIFT) // of this size, not the default
 #define BUSY_POLL_US    20
+#define BIND_TRIES      50
+#define BIND_WAIT_US    10000u
 #define SEND_BUFFER     (8 << 20) // skbs in flight in copy mode: at least a ring of full frames
 #define TX_BUDGET_LEAST 32        // what kernels before XDP_MAX_TX_SKB_BUDGET send per call
 
@@ -181,9 +183,9 @@ static int xsk_bind(const struct xsk *xsk, const struct xsk_config *c, struct er
 	for (unsigned tries = 0;; tries++) {
 		if (!bind(xsk->fd, (struct sockaddr *)&addr, sizeof(addr)))
 			return 0;
-		if (errno != EBUSY || tries == 20)
+		if (errno != EBUSY || tries == BIND_TRIES)
 			return bind_failed(errno, c, err);
-		usleep(10000);
+		usleep(BIND_WAIT_US);
 	}
 }
 

@@ -3,6 +3,7 @@
 #include "dataplane/port/af_xdp.h"
 #include "dataplane/port/af_xdp_queue.h"
 #include "tests/lib/netns.h"
+#include "tests/lib/open_fds.h"
 #include "tests/lib/port_rig.h"
 
 #include <bpf/bpf.h>
@@ -294,6 +295,43 @@ static void test_a_foreign_program_is_refused_by_name(void **state)
 	assert_true(has_program());
 }
 
+// Bytes of memory that this process has mapped.
+static uint64_t mapped_bytes(void)
+{
+	unsigned long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%lu", &pages), 1);
+	fclose(f);
+	return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+// What ports had that were opened, or could not be, is given back: rings, buffers, sockets, programs.
+static void test_nothing_is_left_behind(void **state)
+{
+	struct port_rig *r = *state, *other = aligned_alloc(64, (sizeof(*other) + 63) & ~63ul);
+	struct port_config c = wx0();
+	struct error err;
+	uint64_t bytes = 0;
+	unsigned fds = 0;
+	for (unsigned i = 0; i < 8; i++) {
+		rig_open_ok(r, &c);
+		rig_init(other);
+		assert_int_equal(rig_open(other, &c, &err), -EBUSY);
+		rig_close(r);
+		attach_foreign();
+		assert_int_equal(rig_open(other, &c, &err), -EBUSY);
+		netns_run("ip link set dev wx0 xdp off");
+		if (i == 1) { // whatever is kept for all ports is there by now
+			bytes = mapped_bytes();
+			fds = open_fds();
+		}
+	}
+	assert_int_equal(open_fds(), fds);
+	assert_in_range(mapped_bytes(), 0, bytes + (4u << 20)); // of 32 MiB a queue
+	free(other);
+}
+
 // Put there while the port is open it stays too, and when it goes the port is back.
 static void test_a_foreign_program_in_place_of_ours_stays(void **state)
 {
@@ -349,16 +387,22 @@ static void test_kill_9_leaves_the_host_connected_and_a_restart_works(void **sta
 {
 	struct port_rig *r = *state;
 	struct port_config c = wx0();
-	killed_daemon(&c);
-	assert_true(has_program());
-	int host = netns_packet("wx0");
-	rig_far_send(r, 77, 1);
-	assert_true(netns_wait(host_sees, &host));
-	close(host);
-	rig_open_ok(r, &c); // replaces the leftover
-	rig_exchange(r, 100);
-	rig_close(r);
-	assert_false(has_program());
+	for (unsigned i = 0; i < 2; i++) {
+		const unsigned fds = open_fds();
+		c.xdp_mode = i ? XDP_MODE_GENERIC : XDP_MODE_AUTO;
+		killed_daemon(&c);
+		assert_true(has_program());
+		int host = netns_packet("wx0");
+		rig_far_send(r, 77, 1);
+		assert_true(netns_wait(host_sees, &host));
+		close(host);
+		c.xdp_mode = XDP_MODE_AUTO;
+		rig_open_ok(r, &c); // replaces the leftover
+		rig_exchange(r, 100);
+		rig_close(r);
+		assert_false(has_program());
+		assert_true(!i || open_fds() == fds);
+	}
 }
 
 // Frames may wait as long as the kernel has buffers enough for what comes meanwhile.
@@ -520,6 +564,7 @@ int main(void)
 		T(test_missing_rights_are_named),
 		T(test_the_device_is_clean_after_close),
 		T(test_a_foreign_program_is_refused_by_name),
+		T(test_nothing_is_left_behind),
 		T(test_a_foreign_program_in_place_of_ours_stays),
 		T(test_kill_9_leaves_the_host_connected_and_a_restart_works),
 		T(test_most_of_the_ring_may_wait),
