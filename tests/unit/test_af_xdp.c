@@ -57,6 +57,7 @@ static void test_auto_takes_the_best_mode_and_says_why_not_better(void **state)
 	rig_open_ok(r, &c);
 	exchange_all(r);
 	assert_string_equal(rig_says(r, "mode"), "native, copy");
+	assert_string_equal(rig_says(r, "busy_poll"), "false");
 	assert_non_null(strstr(rig_says(r, "why_not_zerocopy"), "no zero-copy"));
 	assert_string_equal(rig_says(r, "why_not_copy"), "");
 	assert_int_equal(rig_number(r, "program.redirected"), N(lengths));
