@@ -118,7 +118,8 @@ static int convert_device(const struct convert *v, struct port_config *p)
 	p->busy_poll = c->busy_poll;
 	p->rx_ring = c->rx_ring;
 	if (c->rx_ring & (c->rx_ring - 1))
-		return wrong(v, "rx-ring", "a power of two is expected, not %u", c->rx_ring);
+		return wrong(v, "rx-ring", "a power of two is expected, such as 8192, not %u",
+			c->rx_ring);
 	return 0;
 }
 

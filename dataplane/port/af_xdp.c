@@ -116,7 +116,7 @@ static void af_xdp_describe(struct port *port, const struct describer *to)
 		to->str(to->ctx, "driver", ax->dev.driver);
 		to->num(to->ctx, "device_mtu", ax->dev.mtu);
 		to->num(to->ctx, "queues", ax->dev.n_rx);
-		to->num(to->ctx, "rx_ring", first->n_rx);
+		to->num(to->ctx, "rx_ring_size", first->n_rx);
 		to->num(to->ctx, "buffer_size", first->chunk_size);
 		to->flag(to->ctx, "huge_pages", first->xsk.huge);
 		to->flag(to->ctx, "busy_poll", first->xsk.busy_poll);

@@ -10,7 +10,7 @@
 //
 // Where that holds up nobody, as all that the queue sends goes there, and a burst goes on within one
 // PATIENCE_PACE-th of the limit, waiting costs nothing: a sender goes as fast as its receiver takes it.
-// Who begins to send to others as well is behind one ring that empties at that pace, once.
+// A frame to somebody else is behind one ring that empties at that pace; then waiting costs again.
 #pragma once
 
 #include <stdbool.h>

@@ -484,7 +484,7 @@ static void test_the_ring_holds_what_it_is_told_to(void **state)
 		assert_in_range(r->st.rx_frames - before, rows[k].least, rows[k].most);
 		char size[16];
 		snprintf(size, sizeof(size), "%u", rows[k].rx_ring);
-		assert_string_equal(rig_says(r, "rx_ring"), size);
+		assert_string_equal(rig_says(r, "rx_ring_size"), size);
 		assert_string_equal(rig_says(r, "rings.0.conserved"), "true");
 		rig_exchange(r, 100);
 		rig_close(r);
