@@ -2,10 +2,12 @@
 // A frame on loan: a private copy of its headers, and views into the sender's memory for the rest.
 #pragma once
 
+#include <endian.h>
 #include <linux/virtio_net.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 // Frames that one receive call lends at most.
 #define FRAME_BURST 128u
@@ -90,6 +92,26 @@ static inline void burst_add(struct burst *b)
 	b->bytes += f->len;
 	b->flags |= f->flags;
 	b->longest = f->len > b->longest ? f->len : b->longest;
+}
+
+// Begins a frame of `len` bytes as received: the first `head` of them go to its head, at FRAME_HEAD_OFF,
+// and the rest, if any, into its own segment; the caller fills both in. Neighbouring fields in one store
+// each; flags, vid, hash, claims and tag are 0.
+static inline void frame_begin(struct frame *f, uint32_t len, uint32_t head)
+{
+	const uint64_t first = len | (uint64_t)head << 32 | (uint64_t)FRAME_HEAD_OFF << 48;
+	const uint64_t second = len > head;
+
+	_Static_assert(
+		offsetof(struct frame, len) == 0 && offsetof(struct frame, head_len) == 4 &&
+			offsetof(struct frame, head_off) == 6 &&
+			offsetof(struct frame, flags) == 7 && offsetof(struct frame, n_segs) == 8 &&
+			offsetof(struct frame, hash) == 12 && __BYTE_ORDER == __LITTLE_ENDIAN,
+		"the first 16 bytes of a frame are written as two words");
+	memcpy(&f->len, &first, sizeof(first));
+	memcpy(&f->n_segs, &second, sizeof(second));
+	memset(&f->offload, 0, offsetof(struct frame, buf) - offsetof(struct frame, offload));
+	f->segs = &f->seg;
 }
 
 // First byte of the head, as it is delivered.

@@ -100,7 +100,7 @@ static inline uint8_t *chunk_take(struct xdp_queue *q, uint64_t addr, uint32_t l
 }
 
 // The first chunk's bytes: up to FRAME_HEAD of them into the head, the rest as a view.
-static inline void frame_begin(
+static inline void chunk_lend(
 	const struct xdp_queue *q, struct frame *f, uint8_t *data, uint32_t len)
 {
 	uint8_t *head = f->buf + FRAME_HEAD_OFF;
@@ -109,15 +109,8 @@ static inline void frame_begin(
 		memcpy(head, data, FRAME_HEAD);
 	else
 		memcpy(head, data, n);
-	f->len = len;
-	f->head_len = (uint16_t)n;
-	f->head_off = FRAME_HEAD_OFF;
-	f->flags = 0;
-	f->hash = 0;
-	f->offload = (struct virtio_net_hdr){0};
-	f->segs = &f->seg;
+	frame_begin(f, len, n);
 	f->seg = (struct frame_seg){.base = data + n, .len = len - n};
-	f->n_segs = len > n;
 }
 
 // The other chunks of a frame that spans several (XDP_USE_SG): views in an array of the queue's.
@@ -170,9 +163,9 @@ static inline bool frame_lend(
 	uint8_t *data = chunk_take(q, d.addr, d.len);
 	bool good = data && !skip && ends;
 	if (data)
-		frame_begin(q, f, data, d.len);
+		chunk_lend(q, f, data, d.len);
 	else
-		frame_begin(q, f, q->xsk.umem, 0);
+		chunk_lend(q, f, q->xsk.umem, 0);
 	if (n_descs > 1)
 		good &= frame_continue(q, f, at, n_descs);
 	if (!good) {

@@ -140,15 +140,8 @@ static bool view(const struct host_copy *c, struct frame *f, uint8_t *base, uint
 		eth_put_be16(head + 14, h.tp_vlan_tci);
 	}
 	memcpy(head + 12 + tag, data + 12, n - 12);
-	f->len = h.tp_len + tag;
-	f->head_len = (uint16_t)(n + tag);
-	f->head_off = FRAME_HEAD_OFF;
-	f->flags = 0;
-	f->hash = 0;
-	f->offload = (struct virtio_net_hdr){0};
-	f->segs = &f->seg;
+	frame_begin(f, h.tp_len + tag, n + tag);
 	f->seg = (struct frame_seg){.base = data + n, .len = h.tp_len - n};
-	f->n_segs = f->seg.len > 0;
 	if (status & TP_STATUS_CSUMNOTREADY)
 		partial_csum_claim(f, FRAME_LEN_MAX);
 	return true;

@@ -334,8 +334,9 @@ static inline struct tap_file *file_get(struct port *port)
 static bool read_frame(struct tap_file *file, struct frame *f, uint8_t *buffer,
 	struct port_stats *st, bool *dropped)
 {
+	struct virtio_net_hdr hdr;
 	struct iovec iov[] = {
-		{&f->offload, sizeof(f->offload)},
+		{&hdr, sizeof(hdr)},
 		{f->buf + FRAME_HEAD_OFF, FRAME_HEAD},
 		{buffer, BUFFER_LEN},
 	};
@@ -344,20 +345,15 @@ static bool read_frame(struct tap_file *file, struct frame *f, uint8_t *buffer,
 	ssize_t n = readv(file->fd, iov, 3);
 	if (n < 0)
 		return false;
-	n -= sizeof(f->offload);
+	n -= sizeof(hdr);
 	if (n < (ssize_t)FRAME_LEN_MIN || n > (ssize_t)FRAME_LEN_MAX) {
 		st->drop[n < (ssize_t)FRAME_LEN_MIN ? DROP_too_short : DROP_too_long]++;
 		*dropped = true;
 		return false;
 	}
-	f->len = (uint32_t)n;
-	f->head_len = f->len < FRAME_HEAD ? (uint16_t)f->len : FRAME_HEAD;
-	f->head_off = FRAME_HEAD_OFF;
-	f->flags = 0;
-	f->hash = 0;
-	f->segs = &f->seg;
+	frame_begin(f, (uint32_t)n, n < FRAME_HEAD ? (uint32_t)n : FRAME_HEAD);
 	f->seg = (struct frame_seg){.base = buffer, .len = f->len - f->head_len};
-	f->n_segs = f->seg.len > 0;
+	f->offload = hdr;
 	// The kernel's claims are true, but not yet in the form that the switch relies on: hdr_len is
 	// a hint, and the headers may go beyond what the head holds so far.
 	int rc = offload_check(f);

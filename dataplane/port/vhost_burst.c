@@ -21,25 +21,6 @@
 
 // --- From the guest ---
 
-// Begins a frame of `len` bytes, `head` of which go into its head and the rest, if any, into its own
-// segment. Neighbouring fields in one store each; flags, vid, hash, claims and tag are 0.
-static inline void lend_begin(struct frame *f, uint32_t len, uint32_t head)
-{
-	const uint64_t first = len | (uint64_t)head << 32 | (uint64_t)FRAME_HEAD_OFF << 48;
-	const uint64_t second = len > head;
-
-	_Static_assert(
-		offsetof(struct frame, len) == 0 && offsetof(struct frame, head_len) == 4 &&
-			offsetof(struct frame, head_off) == 6 &&
-			offsetof(struct frame, flags) == 7 && offsetof(struct frame, n_segs) == 8 &&
-			offsetof(struct frame, hash) == 12 && __BYTE_ORDER == __LITTLE_ENDIAN,
-		"the first 16 bytes of a frame are written as two words");
-	memcpy(&f->len, &first, sizeof(first));
-	memcpy(&f->n_segs, &second, sizeof(second));
-	memset(&f->offload, 0, offsetof(struct frame, buf) - offsetof(struct frame, offload));
-	f->segs = &f->seg;
-}
-
 // Lends a frame that lies in one piece at p, FRAME_LEN_MIN <= len <= FRAME_LEN_MAX. Returns its first
 // 16 bytes.
 static inline struct head16 lend_flat(struct frame *f, const uint8_t *p, uint32_t len)
@@ -47,10 +28,10 @@ static inline struct head16 lend_flat(struct frame *f, const uint8_t *p, uint32_
 	uint8_t *head = f->buf + FRAME_HEAD_OFF;
 
 	if (likely(len <= FRAME_HEAD)) {
-		lend_begin(f, len, len);
+		frame_begin(f, len, len);
 		return head_copy(head, p, len);
 	}
-	lend_begin(f, len, FRAME_HEAD);
+	frame_begin(f, len, FRAME_HEAD);
 	f->seg.base = p + FRAME_HEAD;
 	f->seg.len = len - FRAME_HEAD;
 	return head_copy(head, p, FRAME_HEAD);

@@ -336,9 +336,7 @@ enum vhost_ring_take vhost_ring_lend_chain(
 	r->n_segs += n;
 	segs = segs_take(segs, &n, hdr, r->hdr_len);
 
-	memset(f, 0, offsetof(struct frame, buf));
-	f->len = (uint32_t)(chain.readable_len - r->hdr_len);
-	f->head_off = FRAME_HEAD_OFF;
+	frame_begin(f, (uint32_t)(chain.readable_len - r->hdr_len), 0);
 	f->segs = segs;
 	f->n_segs = (uint16_t)n;
 	(void)frame_pull(f, f->len < FRAME_HEAD ? f->len : FRAME_HEAD);

@@ -97,11 +97,9 @@ void announce_frame(const uint8_t mac[6], struct frame *f)
 		0, 3,          // request reverse
 	};
 
-	memset(f, 0, sizeof(*f));
-	f->head_off = FRAME_HEAD_OFF;
-	f->len = f->head_len = RARP_LEN;
-	f->segs = &f->seg;
+	frame_begin(f, RARP_LEN, RARP_LEN);
 	uint8_t *head = frame_head(f);
+	memset(head, 0, RARP_LEN);
 	memset(head, 0xff, 6);
 	memcpy(head + 6, mac, 6);
 	memcpy(head + 12, fixed, sizeof(fixed));
