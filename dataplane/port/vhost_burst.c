@@ -94,7 +94,7 @@ static uint32_t discard(struct vhost_ring *r, struct port_stats *st)
 
 	st->drop[DROP_port_down] += n;
 	r->n_taken = n;
-	vhost_ring_give_back(r);
+	vhost_ring_refuse(r, st);
 	return 0;
 }
 
@@ -185,7 +185,7 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, uint32_t max, struct
 	vq_device_pop(&r->vq, l.i);
 	r->n_taken = l.i;
 	if (unlikely(!l.k))
-		vhost_ring_give_back(r);
+		vhost_ring_refuse(r, st);
 	st->rx_frames += l.k;
 	st->rx_bytes += bytes;
 	st->rx_bursts++;

@@ -225,6 +225,15 @@ void vhost_ring_notify(struct vhost_ring *r, struct port_stats *st)
 		__atomic_store_n(r->stuck, true, __ATOMIC_RELAXED);
 }
 
+void vhost_ring_refuse(struct vhost_ring *r, struct port_stats *st)
+{
+	if (!r->n_taken)
+		return;
+	vhost_ring_give_back(r);
+	vq_fence();
+	vhost_ring_notify(r, st);
+}
+
 static void log_event(struct vhost_ring *r)
 {
 	if (!r->log.base)

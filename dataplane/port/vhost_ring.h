@@ -98,6 +98,10 @@ enum vhost_ring_take vhost_ring_lend_chain(
 // (delivered or dropped and counted). False: the ring has no room for it now.
 bool vhost_ring_deliver_one(struct vhost_ring *r, const struct frame *f, struct port_stats *st);
 
+// Gives back a burst of which nothing is lent, and tells the guest: for the switch there was none, so nobody
+// else will. A guest whose ring is full waits for that.
+void vhost_ring_refuse(struct vhost_ring *r, struct port_stats *st);
+
 // Publishes what was added, and logs it.
 void vhost_ring_publish(struct vhost_ring *r);
 

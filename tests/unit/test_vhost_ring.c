@@ -614,6 +614,45 @@ static void test_descriptors_of_events(void **state)
 	close(fd);
 }
 
+static void offer_runts(void)
+{
+	for (uint16_t i = 0; i < CHAINS; i++)
+		offer(i, (struct vring_desc){A + i * SLOT, 12 + FRAME_LEN_MIN - 1, 0, 0});
+}
+
+// Bug: nothing was lent, so nobody told the guest that its chains were back. One that had filled its ring
+// with them and waited for a call waited for good.
+static void test_a_burst_without_a_frame_is_told(void **state)
+{
+	for (unsigned s = 0; sets[s]; s++)
+		for (unsigned disabled = 0; disabled < 2; disabled++) {
+			int fd = eventfd(0, EFD_NONBLOCK);
+			bool stuck = false;
+			eventfd_t count;
+			bed_open(sets[s], MODERN, RING, 0, disabled);
+			bed.r.callfd = fd;
+			bed.r.stuck = &stuck;
+			vhost_ring_notify(
+				&bed.r, &bed.st); // the first decision of a ring is to signal
+			assert_int_equal(eventfd_read(fd, &count), 0);
+			offer_runts();
+			assert_int_equal(bed.ops->lend(&bed.r, &burst, FRAME_BURST, &bed.st), 0);
+			assert_int_equal(n_used(), CHAINS);
+			assert_int_equal(eventfd_read(fd, &count), 0);
+			assert_int_equal(bed.st.notified, 2);
+			// Nothing there: nothing to tell. Nor is who does not want to know.
+			assert_int_equal(bed.ops->lend(&bed.r, &burst, FRAME_BURST, &bed.st), 0);
+			assert_int_equal(bed.st.suppressed, 0);
+			bed.avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+			offer_runts();
+			assert_int_equal(bed.ops->lend(&bed.r, &burst, FRAME_BURST, &bed.st), 0);
+			assert_int_equal(n_used(), 2 * CHAINS);
+			assert_int_equal(eventfd_read(fd, &count), -1);
+			assert_int_equal(bed.st.suppressed, 1);
+			bed_close();
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -631,6 +670,7 @@ int main(void)
 		cmocka_unit_test(test_an_impossible_head_among_targets),
 		cmocka_unit_test(test_fewer_targets_than_frames),
 		cmocka_unit_test(test_descriptors_of_events),
+		cmocka_unit_test(test_a_burst_without_a_frame_is_told),
 	};
 	return cmocka_run_group_tests(tests, choose_sets, NULL);
 }
