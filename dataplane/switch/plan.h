@@ -85,7 +85,7 @@ struct plan_common {
 	uint64_t idle_cycles; // ticks without work until a worker sleeps
 	bool idle_poll;       // never sleep
 	bool shared;          // there are several workers: transmit queues are locked
-	uint32_t announcer;   // slot of the worker that sends announcements
+	uint32_t announcer;   // slot of the worker that sends announcements; WORKERS_MAX: none
 };
 
 struct plan {

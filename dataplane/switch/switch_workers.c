@@ -4,7 +4,8 @@
 // A queue changes hands in two plans. In the first nobody polls it; after its grace period no worker
 // is in the queue or keeps anything of it, so its state is free to go to another, who finds it in
 // the second plan. What comes meanwhile waits in the queue's ring. A worker that is new gets its
-// queues in the second plan too: by then all others lock the transmit queues that they share.
+// queues in the second plan too: by then all others lock the transmit queues that they share. So it is
+// with announcements, which nobody sends in between: they are frames too.
 #include "dataplane/switch/sw.h"
 
 #include "dataplane/port/cycles.h"
@@ -274,6 +275,7 @@ static void become(struct sw *sw, const struct change *ch)
 	announce_wake(&sw->shared.announce, sw->worker[0]->wake_fd);
 	sw_spread_queues(sw);
 	// Those that leave have sent their last frame before this plan.
+	sw->common.announcer = sw->worker[0]->id;
 	sw->common.shared = ch->n > 1;
 	sw_publish_surely(sw);
 	for (uint32_t i = 0; i < n_old; i++) {
@@ -299,7 +301,7 @@ int switch_set_workers(struct sw *sw, const int32_t *cores, uint32_t n, struct e
 	if (rc < 0)
 		return rc;
 	take_queues(sw, &ch, from);
-	sw->common.announcer = ch.next[0]->id;
+	sw->common.announcer = UNPOLLED;
 	sw->common.shared = true;
 	rc = sw_publish(sw);
 	if (rc < 0) {

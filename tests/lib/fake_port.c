@@ -34,7 +34,7 @@ struct fake_port {
 	uint32_t n_out, max_out;
 	bool forgetful, ordered, spills;
 	uint32_t view_len;
-	uint64_t cost;
+	uint64_t cost, slow_tx;
 	struct frame_seg *views[FRAME_BURST];
 	uint32_t last_seq[256];
 	char steered[4096];
@@ -348,8 +348,12 @@ static uint32_t fake_tx(struct port *port, unsigned q, const struct frame *f, co
 		fq->room = fq->late_room;
 		fq->late_room = 0;
 	}
+	const uint64_t slow = p->slow_tx;
+	p->slow_tx = 0;
 	pthread_cond_broadcast(&p->received);
 	pthread_mutex_unlock(&p->lock);
+	for (uint64_t from = cycles(); slow && cycles() - from < slow;)
+		;
 	st->tx_bursts++;
 	leave_tx(fq);
 	return done;
@@ -545,6 +549,15 @@ void fake_set_forgetful(struct port *port, bool forgetful)
 	pthread_mutex_lock(&fake(port)->lock);
 	fake(port)->forgetful = forgetful;
 	pthread_mutex_unlock(&fake(port)->lock);
+}
+
+void fake_set_slow_tx(struct port *port, uint64_t ticks)
+{
+	struct fake_port *p = fake(port);
+
+	pthread_mutex_lock(&p->lock);
+	p->slow_tx = ticks;
+	pthread_mutex_unlock(&p->lock);
 }
 
 void fake_set_cost(struct port *port, uint64_t ticks)

@@ -56,6 +56,8 @@ void fake_set_view_len(struct port *port, uint32_t len);
 void fake_set_forgetful(struct port *port, bool forgetful);
 // Lending a burst takes so many ticks of the cycle counter at least.
 void fake_set_cost(struct port *port, uint64_t ticks);
+// The next call of tx takes so many.
+void fake_set_slow_tx(struct port *port, uint64_t ticks);
 // Reads the 32-bit number at offset 14 of every frame as its sequence number, and the one at offset
 // 18 as its flow (below 256): they must grow within a flow.
 void fake_check_order(struct port *port);

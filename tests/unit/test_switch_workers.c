@@ -229,6 +229,26 @@ static void announcements_go_on(void **state)
 	switch_free(sw);
 }
 
+// Bug: a new worker that was to announce did so at once, while the old one was still in a pass in which it had
+// taken itself for the only one: both wrote the same transmit queue, and none had locked it.
+static void announcements_wait_for_the_last_pass_of_old(void **state)
+{
+	struct sw *sw = load_switch(1);
+	struct port *a = load_port(sw, "a", 1), *b = load_port(sw, "b", 1);
+	const uint8_t mac[6] = {2, 0, 0, 0, 0, 9};
+	uint8_t f[64];
+
+	assert_int_equal(switch_set_idle(sw, true, 0, NULL), 0);
+	fake_set_slow_tx(b, worker(sw, 0).cycles_hz / 2);
+	load_frame(f, 1, 0, 2, 0, 0);
+	fake_send(a, 0, f, sizeof(f));
+	assert_true(fake_wait(b, 1)); // and tx goes on for half a second
+	a->up.announce(a->up.ctx, a, mac);
+	assert_int_equal(switch_set_workers(sw, (const int32_t[]){0}, 1, NULL), 0);
+	assert_true(fake_wait(b, 2));
+	switch_free(sw);
+}
+
 // Frames that wait for a minute, and then need not: patience changes while they do.
 static void patience_changes_while_frames_wait(void **state)
 {
@@ -266,6 +286,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_changes_nothing),
 		cmocka_unit_test(idle_changes_at_once),
 		cmocka_unit_test(announcements_go_on),
+		cmocka_unit_test(announcements_wait_for_the_last_pass_of_old),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
