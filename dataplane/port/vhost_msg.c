@@ -3,6 +3,8 @@
 // anything acts on them.
 #include "dataplane/port/vhost_msg.h"
 
+#include "dataplane/port/nudge.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -14,6 +16,9 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+
+// A write to an eventfd that its VMM has filled and made blocking meanwhile ends after this.
+#define SIGNAL_NS 10000000
 
 #define SHARE_HINT                                                                        \
 	"start the VM with -object memory-backend-memfd,id=m,size=...,share=on -machine " \
@@ -118,9 +123,14 @@ uint64_t vhost_event_count(int fd)
 void vhost_event_signal(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	struct nudge nudge;
 
-	if (poll(&p, 1, 0) == 1 && p.revents & POLLOUT)
-		(void)!eventfd_write(fd, 1);
+	if (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT))
+		return;
+	// The other side may fill it between this look and the write.
+	nudge_start(&nudge, SIGNAL_NS);
+	(void)!eventfd_write(fd, 1);
+	nudge_stop(&nudge);
 }
 
 static int check_region(const struct vhost_msg_region *r, unsigned i, int fd, struct error *err)

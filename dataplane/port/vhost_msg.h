@@ -96,7 +96,8 @@ bool vhost_fd_is_event(int fd);
 // side shares the descriptor, and could make a read wait.
 uint64_t vhost_event_count(int fd);
 
-// Adds one to an eventfd, unless it is full: then it is readable already, and a write could wait.
+// Adds one to an eventfd, unless it is full: then it is readable already, and a write could wait. It does not
+// wait for long even if the other side fills it at that very moment.
 void vhost_event_signal(int fd);
 
 // Checks a memory table and its descriptors: count, sums, overlaps, alignment, kind and length of

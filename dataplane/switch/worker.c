@@ -2,6 +2,7 @@
 // The worker thread: passes, sleep, accounting.
 #include "dataplane/switch/worker.h"
 
+#include "dataplane/port/nudge.h"
 #include "dataplane/port/rcu.h"
 #include "dataplane/port/cycles.h"
 
@@ -20,9 +21,7 @@
 
 #define WAKES_AT_ONCE 32
 
-// Ignored by whoever has no handler for it.
-#define WORKER_NUDGE_SIGNAL SIGURG
-#define WORKER_NUDGE_NS     250000000
+#define WORKER_NUDGE_NS 250000000
 
 // Adds to a counter that control reads.
 static inline void add(uint64_t *counter, uint64_t n)
@@ -250,39 +249,16 @@ static void loop(struct worker *w)
 	}
 }
 
-static void on_nudge(int sig)
-{
-}
-
-// Interrupts the thread now and then, so that no system call holds it up for good: a VMM that shares
-// a descriptor with us can make it wait. Whatever does not wait does not notice. False without; then
-// there is no such bound.
-static bool nudge_start(timer_t *timer)
-{
-	const struct itimerspec each = {
-		.it_interval.tv_nsec = WORKER_NUDGE_NS, .it_value.tv_nsec = WORKER_NUDGE_NS};
-	struct sigaction act = {.sa_handler = on_nudge}; // no SA_RESTART: this is the point
-	struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = WORKER_NUDGE_SIGNAL};
-
-	ev._sigev_un._tid = gettid();
-	sigemptyset(&act.sa_mask);
-	if (sigaction(WORKER_NUDGE_SIGNAL, &act, NULL) || timer_create(CLOCK_MONOTONIC, &ev, timer))
-		return false;
-	timer_settime(*timer, 0, &each, NULL);
-	return true;
-}
-
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
-	timer_t timer;
-	bool nudged = nudge_start(&timer);
+	struct nudge nudge;
 
+	nudge_start(&nudge, WORKER_NUDGE_NS);
 	rcu_register_thread();
 	loop(w);
 	rcu_unregister_thread();
-	if (nudged)
-		timer_delete(timer);
+	nudge_stop(&nudge);
 	return NULL;
 }
 
@@ -311,7 +287,7 @@ static void worker_free(struct worker *w)
 }
 
 // Starts the thread on its core, with all signals blocked but the one that says that a guest's memory
-// has gone (vhost_fault.h) and the one that interrupts it.
+// has gone (vhost_fault.h), and later the one that interrupts it (nudge.h).
 static int make_thread(struct worker *w)
 {
 	pthread_attr_t attr;
@@ -327,7 +303,6 @@ static int make_thread(struct worker *w)
 	}
 	sigfillset(&all);
 	sigdelset(&all, SIGBUS);
-	sigdelset(&all, WORKER_NUDGE_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	int rc = pthread_create(&w->thread, &attr, worker_main, w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
