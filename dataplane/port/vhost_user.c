@@ -80,6 +80,8 @@ static uint32_t vhost_user_tx_room(
 {
 	struct vhost_ring *r = ring_of(port, 2 * q);
 
+	if (__atomic_load_n(&vhost_user(port)->ring[2 * q].paused, __ATOMIC_RELAXED))
+		return 0; // it is back in a moment
 	return r ? vhost_ring_room(r, want) : want;
 }
 
@@ -252,7 +254,7 @@ static void vhost_user_close(struct port *port)
 	rte_vhost_driver_unregister(port->config.socket);
 	vhost_user_unlist(vu);
 	pthread_mutex_lock(&vu->lock);
-	vhost_user_stop(vu, 0, RINGS_MAX);
+	vhost_user_end(vu, 0, RINGS_MAX);
 	vhost_user_drop_mem(vu);
 	vhost_user_drop_log(vu);
 	vhost_session_close(&vu->session);
@@ -453,7 +455,7 @@ static bool send_away_if_faulty(struct vhost_user *vu)
 
 	if (!why)
 		return false;
-	vhost_user_stop(vu, 0, RINGS_MAX);
+	vhost_user_end(vu, 0, RINGS_MAX);
 	vhost_user_drop_mem(vu);
 	vhost_user_drop_log(vu);
 	vu->stuck = false;

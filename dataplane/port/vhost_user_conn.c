@@ -208,7 +208,7 @@ void vhost_user_link_up(struct vhost_user *vu)
 // Forgets the connection: whatever its vid does from now on is none of ours.
 static void detach(struct vhost_user *vu)
 {
-	vhost_user_stop(vu, 0, RINGS_MAX);
+	vhost_user_end(vu, 0, RINGS_MAX);
 	vhost_user_drop_session(vu);
 	set_vid(vu->vid, NULL);
 	vu->vid = vu->connfd = -1;
@@ -318,7 +318,7 @@ static void destroy_device(int vid)
 	if (!vu)
 		return;
 	pthread_mutex_lock(&vu->lock);
-	vhost_user_stop(vu, 0, RINGS_MAX);
+	vhost_user_end(vu, 0, RINGS_MAX);
 	vu->running = false;
 	vhost_user_link_down(vu, "the guest's driver stopped (reboot, unbind or shutdown)");
 	pthread_mutex_unlock(&vu->lock);
@@ -332,7 +332,11 @@ static int vring_state_changed(int vid, uint16_t i, int enable)
 		return 0;
 	pthread_mutex_lock(&vu->lock);
 	vu->ring[i].ready = enable;
-	vhost_user_stop(vu, i, i + 1u);
+	// rte_vhost may also say so within a message, and the contrary after it.
+	if (enable || vu->stopped)
+		vhost_user_stop(vu, i, i + 1u);
+	else
+		vhost_user_end(vu, i, i + 1u);
 	vhost_user_start(vu);
 	pthread_mutex_unlock(&vu->lock);
 	return 0;

@@ -32,6 +32,7 @@
 struct ring {
 	struct vhost_ring
 		*active; // RCU: NULL while no worker may touch it. Written by the event thread
+	bool paused;     // it stops for a message and comes back after it. As active
 	struct vhost_ring ring;
 	bool ready;   // rte_vhost's last word: set up and enabled
 	bool enabled; // the VMM's last word; within a message such a ring need not be ready
@@ -76,8 +77,11 @@ static inline void vhost_user_say(struct vhost_user *vu, int level, const char *
 // --- vhost_user_rings.c: under lock; event thread, or control while the port closes ---
 
 // Takes rings [from, to) away from the workers, waits until none uses them, and hands their indexes
-// back to rte_vhost.
+// back to rte_vhost. While a message is handled they are paused only: what is sent to them waits, and
+// flows stay on their queues.
 void vhost_user_stop(struct vhost_user *vu, unsigned from, unsigned to);
+// The same for rings that do not come back by themselves.
+void vhost_user_end(struct vhost_user *vu, unsigned from, unsigned to);
 // Starts what can run and does not yet.
 void vhost_user_start(struct vhost_user *vu);
 // Takes over rte_vhost's memory table, or forgets it. No ring is active: they hold a pointer to ours.

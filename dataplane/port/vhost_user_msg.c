@@ -293,6 +293,8 @@ enum rte_vhost_msg_result vhost_user_after(int vid, void *data)
 	if (msg->request == VU_SET_MEM_TABLE)
 		vu->have_mem = vhost_user_load_mem(vu);
 	vu->stopped = false;
+	if (!vu->have_mem)
+		vhost_user_end(vu, 0, RINGS_MAX);
 	vhost_user_start(vu);
 	end_session_message(vu, msg);
 	pthread_mutex_unlock(&vu->lock);

@@ -12,15 +12,38 @@ static void update_txqs(struct vhost_user *vu)
 {
 	uint32_t n = 0;
 
-	while (n < vu->port.config.queues && vu->ring[2 * n].active)
+	while (n < vu->port.config.queues && (vu->ring[2 * n].active || vu->ring[2 * n].paused))
 		n++;
 	__atomic_store_n(&vu->port.n_txq, n ? n : 1, __ATOMIC_RELAXED);
+}
+
+static void set_paused(struct ring *ring, bool paused)
+{
+	__atomic_store_n(&ring->paused, paused, __ATOMIC_RELAXED);
+}
+
+// Asks workers to send nothing more to these rings, and waits until all that they had taken for them has
+// gone there.
+static void pause_rings(struct vhost_user *vu, unsigned from, unsigned to)
+{
+	bool any = false;
+
+	for (unsigned i = from; i < to; i++) {
+		if (i % 2 || !vu->ring[i].active)
+			continue;
+		set_paused(&vu->ring[i], true);
+		any = true;
+	}
+	if (any)
+		synchronize_rcu();
 }
 
 void vhost_user_stop(struct vhost_user *vu, unsigned from, unsigned to)
 {
 	bool was[RINGS_MAX] = {false}, any = false;
 
+	if (vu->stopped)
+		pause_rings(vu, from, to);
 	for (unsigned i = from; i < to; i++) {
 		if (!vu->ring[i].active)
 			continue;
@@ -44,6 +67,14 @@ void vhost_user_stop(struct vhost_user *vu, unsigned from, unsigned to)
 			vq_device_next_used(&r->vq));
 		vhost_ring_stop(r);
 	}
+}
+
+void vhost_user_end(struct vhost_user *vu, unsigned from, unsigned to)
+{
+	vhost_user_stop(vu, from, to);
+	for (unsigned i = from; i < to; i++)
+		set_paused(&vu->ring[i], false);
+	update_txqs(vu);
 }
 
 // Guest address of a host pointer whose `len` bytes must lie in one region, aligned; -1 if not.
@@ -73,7 +104,7 @@ static bool rings_inside(const struct guestmem *m, const struct rte_vhost_vring 
 	       gpa_of(m, v->avail, 6 + 2 * n, VRING_AVAIL_ALIGN_SIZE) != UINT64_MAX;
 }
 
-static void ring_start(struct vhost_user *vu, unsigned i, bool discard)
+static void ring_try(struct vhost_user *vu, unsigned i, bool discard)
 {
 	struct ring *ring = &vu->ring[i];
 	struct vhost_ring_config c = {
@@ -110,6 +141,12 @@ static void ring_start(struct vhost_user *vu, unsigned i, bool discard)
 		// And a kick: so that a sleeping worker scans the ring at once.
 		vhost_event_signal(ring->ring.kickfd);
 	}
+}
+
+static void ring_start(struct vhost_user *vu, unsigned i, bool discard)
+{
+	ring_try(vu, i, discard);
+	set_paused(&vu->ring[i], false);
 }
 
 bool vhost_user_load_mem(struct vhost_user *vu)
