@@ -75,8 +75,7 @@ static int dissect_ipv6(struct frame *f, struct eth_layers *l)
 		return -EBADMSG;
 	l->proto = ip[6];
 	l->l4 = l->l3 + IPV6_HDR_LEN;
-	bool later = false; // a fragment that does not hold the start of the payload
-	while (!later) {
+	while (!l->later) {
 		bool fragment = l->proto == IPPROTO_FRAGMENT;
 		if (!fragment && l->proto != IPPROTO_HOPOPTS && l->proto != IPPROTO_ROUTING &&
 			l->proto != IPPROTO_DSTOPTS)
@@ -86,7 +85,7 @@ static int dissect_ipv6(struct frame *f, struct eth_layers *l)
 		const uint8_t *ext = frame_head(f) + l->l4;
 		l->proto = ext[0];
 		l->fragment |= fragment;
-		later = fragment && (eth_be16(ext + 2) & 0xfff8);
+		l->later = fragment && (eth_be16(ext + 2) & 0xfff8);
 		l->l4 += fragment ? 8 : 8 + ext[1] * 8;
 		if ((rc = pull(f, l->l4)) < 0)
 			return rc;
@@ -155,7 +154,7 @@ static int sender_nd(struct frame *f, const struct eth_layers *l, struct eth_sen
 	unsigned type = frame_head(f)[l->l4];
 	unsigned end = l->l3 + IPV6_HDR_LEN + eth_be16(frame_head(f) + l->l3 + 4);
 	unsigned fixed = l->l4 + nd_len[type - ND_FIRST];
-	if (end > f->len || end < fixed)
+	if (l->fragment || end > f->len || end < fixed)
 		return -EBADMSG;
 	int rc = pull(f, fixed);
 	if (rc < 0)
@@ -175,7 +174,7 @@ static int sender_ipv6(struct frame *f, const struct eth_layers *l, struct eth_s
 {
 	s->kind = ETH_SENDER_IPV6;
 	memcpy(s->ip, frame_head(f) + l->l3 + 8, 16);
-	if (l->proto != IPPROTO_ICMPV6)
+	if (l->proto != IPPROTO_ICMPV6 || l->later)
 		return 0;
 	int rc = pull(f, l->l4 + 1);
 	if (rc < 0)

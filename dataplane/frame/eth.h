@@ -159,6 +159,7 @@ struct eth_layers {
 	uint8_t n_tags; // 802.1Q and 802.1ad
 	uint8_t proto;  // IPPROTO_* of what is at l4; in a fragment, of what was cut up
 	bool fragment;  // of IPv4 or IPv6; l4 is that header in the first one only
+	bool later;     // of IPv6, and not the first
 };
 
 // Finds the headers, pulling what it looks at: all up to l4 is then in the head. Walks the hop-by-hop,
@@ -189,7 +190,8 @@ struct eth_sender {
 
 // Fills *to from the frame; pulls. Options of neighbour discovery are all looked at; a second
 // link-layer address that differs from the first is refused, as receivers differ in which they
-// believe. Errors as eth_dissect (a message cut short is malformed); *to is then untouched. Worker
+// believe; so is a message with a fragment header, which none may believe (RFC 6980). What a later fragment
+// begins with is no message. Errors as eth_dissect (a message cut short is malformed); *to is then untouched. Worker
 // thread.
 int eth_get_sender(struct frame *f, struct eth_sender *to);
 
