@@ -108,7 +108,8 @@ static bool vhost_user_arm(struct port *port, unsigned q)
 {
 	struct vhost_ring *r = ring_of(port, 2 * q + 1);
 
-	return r && vhost_ring_arm(r);
+	return r &&
+	       (vhost_ring_arm(r) || (vhost_user(port)->ring[2 * q + 1].polled && !r->vq.broken));
 }
 
 static void vhost_user_disarm(struct port *port, unsigned q)
@@ -345,7 +346,7 @@ static void describe_ring(struct vhost_user *vu, unsigned i, const struct descri
 	to->flag(to->ctx, "enabled", !r->discard);
 	to->flag(to->ctx, "broken", vq->broken);
 	to->flag(to->ctx, "interrupts", r->callfd >= 0);
-	to->flag(to->ctx, "kicks", r->kickfd >= 0);
+	to->flag(to->ctx, "kicks", r->kickfd >= 0 && !vu->ring[i].polled);
 	to->close(to->ctx);
 }
 

@@ -33,6 +33,7 @@ struct ring {
 	struct vhost_ring
 		*active; // RCU: NULL while no worker may touch it. Written by the event thread
 	bool paused;     // it stops for a message and comes back after it. As active
+	bool polled;     // the guest never kicks: its worker must not sleep. Set before active
 	struct vhost_ring ring;
 	bool ready;   // rte_vhost's last word: set up and enabled
 	bool enabled; // the VMM's last word; within a message such a ring need not be ready

@@ -6,6 +6,8 @@
 #include "dataplane/port/vhost_msg.h"
 
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <urcu-qsbr.h>
 
 static void update_txqs(struct vhost_user *vu)
@@ -123,9 +125,13 @@ static void ring_try(struct vhost_user *vu, unsigned i, bool discard)
 	c.used = v.used;
 	c.size = (uint16_t)v.size;
 	c.callfd = v.callfd;
-	c.kickfd = v.kickfd;
+	ring->polled = i % 2 && v.kickfd == -1;
+	// Of one that is polled it wakes the worker for the first time.
+	c.kickfd = ring->polled ? eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) : v.kickfd;
 	c.log = vu->features & FEATURE(VHOST_F_LOG_ALL) ? &vu->log : NULL;
 	rc = vhost_ring_start(&ring->ring, &c);
+	if (ring->polled)
+		close(c.kickfd);
 	if (rc) {
 		vhost_user_say(vu, LOG_ERR, "cannot start a ring: out of memory or descriptors");
 		return;

@@ -19,7 +19,7 @@
 
 enum { SENDER, RECEIVER, HOSTILE, GUESTS };
 
-static char dir[] = "/tmp/weft-test-XXXXXX";
+static char dir[32];
 static struct sw *sw;
 static struct front_guest guests[GUESTS];
 
@@ -35,6 +35,7 @@ static int open_all(void **state)
 	struct switch_config config = {.n_workers = 1, .cores = {-1}};
 	struct error err = {0};
 
+	strcpy(dir, "/tmp/weft-test-XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	assert_int_equal(switch_new(&config, &sw, &err), 0);
 	for (unsigned i = 0; i < GUESTS; i++) {
@@ -104,9 +105,40 @@ static void calls_that_wait(void **state)
 		expect_frame(i);
 }
 
+static bool is_asleep(void)
+{
+	struct switch_worker w;
+
+	return !switch_worker_get(sw, 0, &w) && w.asleep;
+}
+
+// Bug: a VMM may say that there is no descriptor for kicks, which means that its ring is to be polled. The
+// worker slept all the same, and frames lay in the ring until somebody else woke it.
+static void ring_without_kicks(void **state)
+{
+	struct front_guest *g = &guests[SENDER];
+
+	expect_frame(0);
+	for (unsigned t = 0; !is_asleep() && t < ECHO_WAIT_MS; t++)
+		usleep(1000);
+	g->front.ack = true;
+	assert_int_equal(vhost_front_set_vring_kick(&g->front, 1, -1), 0);
+	for (unsigned i = 1; i < 20; i++) {
+		usleep(1000); // long enough to fall asleep
+		expect_frame(i);
+	}
+	// With one it sleeps again.
+	assert_int_equal(vhost_front_set_vring_kick(&g->front, 1, g->queues[1].kick), 0);
+	for (unsigned t = 0; !is_asleep() && t < ECHO_WAIT_MS; t++)
+		usleep(1000);
+	assert_true(is_asleep());
+	expect_frame(20);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(ring_without_kicks, open_all, close_all),
 		cmocka_unit_test_setup_teardown(calls_that_wait, open_all, close_all),
 	};
 
