@@ -251,12 +251,16 @@ static void vhost_user_close(struct port *port)
 {
 	struct vhost_user *vu = vhost_user(port);
 
+	// Before rte_vhost unmaps memory nobody may use it or watch it: another mapping may be there next.
+	pthread_mutex_lock(&vu->lock);
+	vu->closing = true;
+	vhost_user_end(vu, 0, RINGS_MAX);
+	vhost_user_drop_mem(vu);
+	pthread_mutex_unlock(&vu->lock);
 	// Runs destroy_device for a connected guest, on this thread.
 	rte_vhost_driver_unregister(port->config.socket);
 	vhost_user_unlist(vu);
 	pthread_mutex_lock(&vu->lock);
-	vhost_user_end(vu, 0, RINGS_MAX);
-	vhost_user_drop_mem(vu);
 	vhost_user_drop_log(vu);
 	vhost_session_close(&vu->session);
 	pthread_mutex_unlock(&vu->lock);

@@ -162,7 +162,7 @@ bool vhost_user_load_mem(struct vhost_user *vu)
 
 	guestmem_init(&vu->mem);
 	vhost_fault_forget(&vu->mem);
-	if (rte_vhost_get_mem_table(vu->vid, &table) || !table)
+	if (vu->closing || rte_vhost_get_mem_table(vu->vid, &table) || !table)
 		return false;
 	for (uint32_t i = 0; i < table->nregions && ok; i++) {
 		const struct rte_vhost_mem_region *g = &table->regions[i];
