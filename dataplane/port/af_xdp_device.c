@@ -369,10 +369,11 @@ void af_xdp_device_changed(void *ctx)
 	} else if (!rc && !ax->ready) {
 		try_again(ax);
 	} else if (!rc) {
-		bool same = sockets_are_bound(ax); // they do not move to a device of the same name
+		// Sockets do not move to a device of the same name, and stay with one that was renamed.
+		bool same = dev.ifindex == ax->dev.ifindex && sockets_are_bound(ax);
 		if (!same)
 			news_link(&ax->news, &ax->port, PORT_LINK_DOWN,
-				"%s was removed and came back", name);
+				"%s was removed and came back, or is another device now", name);
 		if (!same || !program_is_ours(ax) || !follow_device(ax, &dev)) {
 			af_xdp_take_down(ax, !same);
 			ax->retry_in = 0;

@@ -129,6 +129,25 @@ static void test_a_renamed_device_is_let_go(void **state)
 	rig_exchange(r, 100);
 }
 
+// Another device takes the name within one look: the old one is let go, though its sockets are bound still.
+static void test_a_name_that_another_device_took_at_once_is_followed(void **state)
+{
+	struct port_rig *r = *state;
+	rig_open_ok(r, &wx0);
+	rig_exchange(r, 100);
+	netns_veth("wx2", 0xa2, "wx3", 0xb0, "numtxqueues 2 numrxqueues 2");
+	look_away(r);
+	netns_run("ip link set wx0 name wx9 && ip link set wx2 name wx0");
+	look_again(r);
+	rig_wait_log(r, "set up again");
+	rig_wait_link(r, PORT_LINK_UP);
+	close(r->far);
+	r->far = netns_packet("wx3");
+	rig_exchange(r, 100);
+	netns_run("! ip link show dev wx9 | grep -q 'prog/xdp'");
+	netns_run("ip link del wx9");
+}
+
 static void test_there_and_back_at_once_is_noticed(void **state)
 {
 	struct port_rig *r = *state;
@@ -388,6 +407,7 @@ int main(void)
 		T(test_a_device_replaced_at_once_is_noticed),
 		T(test_a_device_comes_back_from_another_namespace),
 		T(test_a_renamed_device_is_let_go),
+		T(test_a_name_that_another_device_took_at_once_is_followed),
 		T(test_there_and_back_at_once_is_noticed),
 		T(test_queues_may_change),
 		T(test_queues_to_send_on_may_change_alone),
