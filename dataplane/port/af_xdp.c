@@ -207,7 +207,7 @@ static void af_xdp_steer(struct port *port, const uint8_t *mac, uint16_t vid, bo
 	struct weft_steer_key key = {.vid = vid};
 	memcpy(key.mac, mac, sizeof(key.mac));
 	pthread_mutex_lock(&ax->lock);
-	int rc = port->config.share_host ? af_xdp_program_steer(&ax->program, &key, add) : 0;
+	int rc = port->config.share_host ? af_xdp_steer_key(ax, &key, add) : 0;
 	if (rc) {
 		ax->not_steered++;
 		// Once: somebody may send from ever new addresses.

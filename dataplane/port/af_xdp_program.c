@@ -275,14 +275,17 @@ int af_xdp_program_bind(struct af_xdp_program *p, uint32_t queue, int xsk_fd)
 		       : 0;
 }
 
-int af_xdp_program_steer(struct af_xdp_program *p, const struct weft_steer_key *key, bool add)
+int af_xdp_program_steer(const struct af_xdp_program *p, const struct weft_steer_key *key)
 {
 	uint8_t one = 1;
 	if (!p->steer_fd)
 		return -ENODEV;
-	if (add)
-		return bpf_map_update_elem(p->steer_fd, key, &one, BPF_ANY) ? -errno : 0;
-	return bpf_map_delete_elem(p->steer_fd, key) && errno != ENOENT ? -errno : 0;
+	return bpf_map_update_elem(p->steer_fd, key, &one, BPF_ANY) ? -errno : 0;
+}
+
+bool af_xdp_program_unsteer(const struct af_xdp_program *p, const struct weft_steer_key *key)
+{
+	return p->steer_fd && !bpf_map_delete_elem(p->steer_fd, key);
 }
 
 void af_xdp_program_counters(const struct af_xdp_program *p, uint64_t counters[WEFT_XDP_N_COUNTERS])

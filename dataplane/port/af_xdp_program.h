@@ -36,8 +36,10 @@ bool af_xdp_program_is_attached(const struct af_xdp_program *p);
 
 // From now on what comes in on `queue` goes to this socket. The kernel undoes it when it closes.
 int af_xdp_program_bind(struct af_xdp_program *p, uint32_t queue, int xsk_fd);
-// share: host: sends unicast to this address to weft, or no longer.
-int af_xdp_program_steer(struct af_xdp_program *p, const struct weft_steer_key *key, bool add);
+// share: host: sends unicast to this address to weft. 0 or -errno.
+int af_xdp_program_steer(const struct af_xdp_program *p, const struct weft_steer_key *key);
+// No longer. True if it was.
+bool af_xdp_program_unsteer(const struct af_xdp_program *p, const struct weft_steer_key *key);
 // Sums of all CPUs.
 void af_xdp_program_counters(
 	const struct af_xdp_program *p, uint64_t counters[WEFT_XDP_N_COUNTERS]);

@@ -185,6 +185,32 @@ static void test_steering_survives_the_device(void **state)
 	assert_true(!seen.host && seen.weft);
 }
 
+// A guest that sends from the NIC's own address would have cut the host off.
+static void test_the_hosts_own_address_is_never_steered(void **state)
+{
+	struct shared *s = *state;
+	struct port *port = s->rig.port;
+	port->ops->steer(port, host, 0, true);
+	struct seen seen = send_and_look(s, host, 0);
+	assert_true(seen.host && !seen.weft);
+	rig_wait_log(&s->rig, "sends from its own address, 02:00:00:00:00:a0");
+	// Nor once it becomes the NIC's own; what is not any more is steered.
+	steer(s, 0, true);
+	netns_run("ip link set wx0 address 02:00:00:00:00:11");
+	rig_wait_log(&s->rig, "sends from its own address, 02:00:00:00:00:11");
+	seen = send_and_look(s, vm, 0);
+	assert_true(seen.host && !seen.weft);
+	seen = send_and_look(s, host, 0);
+	assert_true(!seen.host && seen.weft);
+	// It has moved behind the NIC meanwhile.
+	steer(s, 0, false);
+	netns_run("ip link set wx0 address 02:00:00:00:00:a0");
+	for (seen.host = false; !seen.host;) // until that was noticed
+		seen = send_and_look(s, host, 0);
+	seen = send_and_look(s, vm, 0);
+	assert_true(seen.host && !seen.weft);
+}
+
 // An address more than the map holds is told once, however many follow, and again after a rest.
 static void test_addresses_without_room_are_told_once(void **state)
 {
@@ -281,6 +307,7 @@ int main(void)
 		T(test_vlans_are_told_apart),
 		T(test_what_goes_to_many_reaches_both_with_its_tag),
 		T(test_steering_survives_the_device),
+		T(test_the_hosts_own_address_is_never_steered),
 		T(test_addresses_without_room_are_told_once),
 		T(test_what_the_host_sends_is_not_copied),
 		T(test_a_partial_checksum_of_a_multicast_is_claimed),
