@@ -222,6 +222,34 @@ static void af_xdp_steer(struct port *port, const uint8_t *mac, uint16_t vid, bo
 	news_unlock_and_tell(&ax->news, &ax->port, &ax->lock);
 }
 
+struct check {
+	struct af_xdp *ax;
+	bool (*counts)(void *ctx, const uint8_t *mac, uint16_t vid);
+	void *ctx;
+};
+
+static void check_key(void *ctx, const struct weft_steer_key *key)
+{
+	const struct check *c = ctx;
+	if (!c->counts(c->ctx, key->mac, key->vid))
+		af_xdp_steer_key(c->ax, key, false);
+}
+
+static void af_xdp_steer_check(
+	struct port *port, bool (*counts)(void *ctx, const uint8_t *mac, uint16_t vid), void *ctx)
+{
+	struct af_xdp *ax = af_xdp(port);
+	struct check c = {ax, counts, ctx};
+	struct weft_steer_key own = {0};
+	pthread_mutex_lock(&ax->lock);
+	af_xdp_program_foreach(&ax->program, check_key, &c);
+	memcpy(own.mac, ax->dev.mac, sizeof(own.mac));
+	for (; own.vid < 4096; own.vid++)
+		if (ax->own_vids[own.vid / 64] >> (own.vid % 64) & 1)
+			check_key(&c, &own);
+	news_unlock_and_tell(&ax->news, &ax->port, &ax->lock);
+}
+
 // --- operations: workers ---
 
 static inline struct xdp_queue *queue_get(const struct af_xdp *ax, unsigned q)
@@ -408,6 +436,7 @@ const struct port_ops af_xdp_ops = {
 	.describe = af_xdp_describe,
 	.tick = af_xdp_tick,
 	.steer = af_xdp_steer,
+	.steer_check = af_xdp_steer_check,
 	.rx = af_xdp_rx,
 	.rx_backlog = af_xdp_rx_backlog,
 	.rx_done = af_xdp_rx_done,

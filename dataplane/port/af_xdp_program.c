@@ -288,6 +288,19 @@ bool af_xdp_program_unsteer(const struct af_xdp_program *p, const struct weft_st
 	return p->steer_fd && !bpf_map_delete_elem(p->steer_fd, key);
 }
 
+void af_xdp_program_foreach(const struct af_xdp_program *p,
+	void (*each)(void *ctx, const struct weft_steer_key *key), void *ctx)
+{
+	struct weft_steer_key key, next;
+	bool more = p->steer_fd && !bpf_map_get_next_key(p->steer_fd, NULL, &next);
+	while (more) {
+		key = next;
+		// Before it may go: behind one that is not there the kernel begins anew.
+		more = !bpf_map_get_next_key(p->steer_fd, &key, &next);
+		each(ctx, &key);
+	}
+}
+
 void af_xdp_program_counters(const struct af_xdp_program *p, uint64_t counters[WEFT_XDP_N_COUNTERS])
 {
 	int n_cpus = libbpf_num_possible_cpus();

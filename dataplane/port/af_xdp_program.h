@@ -40,6 +40,9 @@ int af_xdp_program_bind(struct af_xdp_program *p, uint32_t queue, int xsk_fd);
 int af_xdp_program_steer(const struct af_xdp_program *p, const struct weft_steer_key *key);
 // No longer. True if it was.
 bool af_xdp_program_unsteer(const struct af_xdp_program *p, const struct weft_steer_key *key);
+// Calls back for each address that is steered; it may be unsteered from there.
+void af_xdp_program_foreach(const struct af_xdp_program *p,
+	void (*each)(void *ctx, const struct weft_steer_key *key), void *ctx);
 // Sums of all CPUs.
 void af_xdp_program_counters(
 	const struct af_xdp_program *p, uint64_t counters[WEFT_XDP_N_COUNTERS]);

@@ -113,6 +113,11 @@ struct port_ops {
 	// this one: for a NIC shared with the host, which must steer the address. `vid` is the tag
 	// as it is on this port's wire, 0 for frames that are untagged there. May be NULL.
 	void (*steer)(struct port *port, const uint8_t *mac, uint16_t vid, bool add);
+	// C. Takes back each address that steer told of and `counts` denies: some of what was to be
+	// told was lost, or tags changed. `counts` is called under locks of the port's. May be NULL
+	// where steer is.
+	void (*steer_check)(struct port *port,
+		bool (*counts)(void *ctx, const uint8_t *mac, uint16_t vid), void *ctx);
 
 	// W. Lends up to `max` frames (1..FRAME_BURST) of queue `q`; fills b->n, b->flags, b->bytes,
 	// b->longest and each frame's head and segments, its claims checked (offload_check). The views

@@ -91,9 +91,8 @@ void sw_spread_queues(struct sw *sw);
 
 // Tells the ports that steer addresses where this one is now.
 void sw_steer(struct sw *sw, uint64_t key);
-// Tells one port of all addresses; takes back what it was told, before its VLANs change.
+// Tells one port of all addresses, and takes back what it was told of others.
 void sw_steer_port(struct sw *sw, struct sw_port *p);
-void sw_unsteer_port(struct sw *sw, struct sw_port *p);
 // Forgets learnt addresses of a port (PORT_MAX: of all) in a VLAN (0: in all); `also_static` those
 // set by hand too.
 uint32_t sw_forget(struct sw *sw, uint32_t id, uint16_t vid, bool also_static);

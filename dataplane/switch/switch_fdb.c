@@ -55,25 +55,26 @@ static int steer_each(void *ctx, uint64_t key, uint32_t where, uint32_t seen)
 	return 0;
 }
 
-static int unsteer_each(void *ctx, uint64_t key, uint32_t where, uint32_t seen)
+// Whether what is on the port's wire in `vid`, 0 without a tag, for this address lives elsewhere.
+static bool counts(void *ctx, const uint8_t *mac, uint16_t vid)
 {
 	const struct sw_port *p = ctx;
+	const uint16_t untagged = vlan_port(&p->config.vlan).untagged;
+	const uint16_t in = vid ? vid : untagged;
+	uint32_t where;
 
-	if (is_elsewhere(p, where))
-		steer(p, key, false);
-	return 0;
+	if (vid == untagged || !vlan_is_member(&p->config.vlan, in))
+		return false;
+	fdb_find(p->sw->common.fdb, fdb_key(eth_addr(mac), in), &where);
+	return is_elsewhere(p, where);
 }
 
 void sw_steer_port(struct sw *sw, struct sw_port *p)
 {
+	if (p->port->ops->steer_check)
+		p->port->ops->steer_check(p->port, counts, p);
 	if (p->port->ops->steer)
 		fdb_foreach(sw->common.fdb, steer_each, p);
-}
-
-void sw_unsteer_port(struct sw *sw, struct sw_port *p)
-{
-	if (p->port->ops->steer)
-		fdb_foreach(sw->common.fdb, unsteer_each, p);
 }
 
 // --- Events ---

@@ -248,8 +248,6 @@ int switch_port_set(struct sw *sw, const struct switch_port_config *config, stru
 	}
 	const struct switch_port_config old = p->config;
 	const bool other_vlans = memcmp(&config->vlan, &old.vlan, sizeof(old.vlan)) != 0;
-	if (other_vlans)
-		sw_unsteer_port(sw, p);
 	old_policy = p->policy;
 	p->config = *config;
 	p->policy = policy;
@@ -259,7 +257,6 @@ int switch_port_set(struct sw *sw, const struct switch_port_config *config, stru
 		p->config.policy = old.policy;
 		p->policy = old_policy;
 		policy_free(policy);
-		sw_steer_port(sw, p);
 		return error_set(err, rc, NULL, "out of memory");
 	}
 	policy_free(old_policy);

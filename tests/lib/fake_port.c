@@ -37,7 +37,7 @@ struct fake_port {
 	uint64_t cost, slow_tx;
 	struct frame_seg *views[FRAME_BURST];
 	uint32_t last_seq[256];
-	char steered[4096];
+	char steered[1 << 18];
 	struct fake_port *next;
 };
 
@@ -154,6 +154,22 @@ static void fake_steer(struct port *port, const uint8_t *mac, uint16_t vid, bool
 	snprintf(p->steered + used, sizeof(p->steered) - used,
 		"%c%02x:%02x:%02x:%02x:%02x:%02x %u\n", add ? '+' : '-', mac[0], mac[1], mac[2],
 		mac[3], mac[4], mac[5], vid);
+}
+
+static void fake_steer_check(
+	struct port *port, bool (*counts)(void *ctx, const uint8_t *mac, uint16_t vid), void *ctx)
+{
+	const char *said = fake(port)->steered;
+	uint8_t mac[6];
+	unsigned vid;
+	char sign;
+
+	// Of each once, twice does no harm.
+	for (const char *end = said + strlen(said); said < end; said = strchr(said, '\n') + 1)
+		if (sscanf(said, "%c%hhx:%hhx:%hhx:%hhx:%hhx:%hhx %u", &sign, mac, mac + 1, mac + 2,
+			    mac + 3, mac + 4, mac + 5, &vid) == 8 &&
+			sign == '+' && !counts(ctx, mac, (uint16_t)vid))
+			fake_steer(port, mac, (uint16_t)vid, false);
 }
 
 static void lend_in_views(struct fake_port *p, uint32_t i, struct frame *f)
@@ -404,8 +420,11 @@ static void fake_disarm(struct port *port, unsigned q)
 	.arm = fake_arm, .disarm = fake_disarm
 
 const struct port_ops fake_port_ops = {.type = "fake", .open = fake_open, COMMON};
-const struct port_ops fake_steered_ops = {
-	.type = "fake-nic", .open = steered_open, .steer = fake_steer, COMMON};
+const struct port_ops fake_steered_ops = {.type = "fake-nic",
+	.open = steered_open,
+	.steer = fake_steer,
+	.steer_check = fake_steer_check,
+	COMMON};
 
 // --- The test's side ---
 

@@ -238,6 +238,35 @@ static void test_addresses_without_room_are_told_once(void **state)
 	assert_true(!seen.host && seen.weft);
 }
 
+static bool is_even(void *ctx, const uint8_t *mac, uint16_t vid)
+{
+	return mac[5] % 2 == 0;
+}
+
+// What is not known any more goes, whoever lost word of it; the rest stays.
+static void test_addresses_are_checked(void **state)
+{
+	struct shared *s = *state;
+	struct port *port = s->rig.port;
+	const uint8_t even[6] = {2, 0, 0, 0, 0, 0x22};
+	for (unsigned i = 0; i < 1000; i++) {
+		const uint8_t mac[6] = {2, 1, 0, 0, (uint8_t)(i >> 7), (uint8_t)(i << 1 | 1)};
+		port->ops->steer(port, mac, (uint16_t)i, true);
+	}
+	steer(s, 0, true);
+	port->ops->steer(port, even, 0, true);
+	port->ops->steer_check(port, is_even, NULL);
+	struct seen seen = send_and_look(s, vm, 0);
+	assert_true(seen.host && !seen.weft);
+	seen = send_and_look(s, even, 0);
+	assert_true(!seen.host && seen.weft);
+	for (unsigned i = 0; i < WEFT_XDP_STEERED - 1; i++) { // there is room again
+		const uint8_t mac[6] = {2, 2, 0, i >> 16, i >> 8 & 0xff, i & 0xff};
+		port->ops->steer(port, mac, 0, true);
+	}
+	assert_int_equal(rig_number(&s->rig, "addresses_not_steered"), 0);
+}
+
 // The host's own broadcasts go out, and do not come back to weft as if they were received.
 static void test_what_the_host_sends_is_not_copied(void **state)
 {
@@ -309,6 +338,7 @@ int main(void)
 		T(test_steering_survives_the_device),
 		T(test_the_hosts_own_address_is_never_steered),
 		T(test_addresses_without_room_are_told_once),
+		T(test_addresses_are_checked),
 		T(test_what_the_host_sends_is_not_copied),
 		T(test_a_partial_checksum_of_a_multicast_is_claimed),
 		T(test_many_broadcasts_go_round_the_ring),

@@ -149,6 +149,48 @@ static void a_nic_whose_vlans_change_is_told_anew(void **state)
 	switch_free(sw);
 }
 
+// The last word on an address.
+static bool is_steered(struct port *nic, unsigned last)
+{
+	char line[32];
+	bool is = false;
+
+	snprintf(line, sizeof(line), "02:00:00:00:%02x:%02x 0\n", last >> 8, last & 0xff);
+	for (const char *p = fake_steered(nic); (p = strstr(p, line)); p++)
+		is = p[-1] == '+';
+	return is;
+}
+
+// A flood of addresses: what the table gives up goes from the NIC's too, though word of it was lost.
+static void a_nic_keeps_no_address_that_was_forgotten_in_a_flood(void **state)
+{
+	struct sw *sw = new_switch(1);
+	struct switch_port_config c = port_config("nic");
+	struct switch_fdb_entry e;
+	struct switch_event ev;
+	unsigned gone = 0;
+
+	snprintf(c.port.type, sizeof(c.port.type), "fake-nic");
+	struct port *nic = add(sw, &c), *a = add_named(sw, "a");
+	assert_int_equal(switch_set_fdb_max(sw, 1100, NULL), 0);
+	for (unsigned i = 1; i <= 3000; i++) {
+		send(a, i, 0xffff);
+		assert_true(fake_wait(nic, i));
+		if (i == 100)
+			WAIT_FOR((switch_event_next(sw, &ev), is_steered(nic, 100)));
+	}
+	while (switch_event_next(sw, &ev))
+		;
+	switch_tick(sw);
+	for (unsigned i = 1; i <= 100; i++) {
+		const bool known = entry(sw, (uint8_t)i, 1, &e);
+		assert_int_equal(is_steered(nic, i), known);
+		gone += !known;
+	}
+	assert_true(gone > 0);
+	switch_free(sw);
+}
+
 static void a_link_that_goes_down_forgets_its_addresses(void **state)
 {
 	struct sw *sw = new_switch(1);
@@ -176,6 +218,7 @@ int main(void)
 		cmocka_unit_test(all_of_many_addresses_age),
 		cmocka_unit_test(a_nic_is_told_where_addresses_live),
 		cmocka_unit_test(a_nic_whose_vlans_change_is_told_anew),
+		cmocka_unit_test(a_nic_keeps_no_address_that_was_forgotten_in_a_flood),
 		cmocka_unit_test(a_link_that_goes_down_forgets_its_addresses),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
