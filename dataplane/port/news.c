@@ -2,26 +2,33 @@
 // Collects what a port has to tell, and tells it without a lock.
 #include "dataplane/port/news.h"
 
+#include <stdio.h>
+#include <string.h>
+
 void news_log(struct news *news, int syslog_level, const char *fmt, ...)
 {
 	va_list ap;
-	if (news->n_log == NEWS_MAX)
+	if (news->n >= NEWS_MAX - 1)
 		return;
-	news->log[news->n_log].level = syslog_level;
+	news->item[news->n].is_link = false;
+	news->item[news->n].level = syslog_level;
 	va_start(ap, fmt);
-	vsnprintf(news->log[news->n_log].text, sizeof(news->log[0].text), fmt, ap);
+	vsnprintf(news->item[news->n].text, sizeof(news->item[0].text), fmt, ap);
 	va_end(ap);
-	news->n_log++;
+	news->n++;
 }
 
 void news_link(struct news *news, struct port *port, enum port_link link, const char *fmt, ...)
 {
 	va_list ap;
+	if (news->n == NEWS_MAX)
+		news->n--;
+	news->item[news->n].is_link = true;
+	news->item[news->n].link = link;
 	va_start(ap, fmt);
-	vsnprintf(news->link_why, sizeof(news->link_why), fmt, ap);
+	vsnprintf(news->item[news->n].text, NEWS_WHY, fmt, ap);
 	va_end(ap);
-	news->has_link = true;
-	news->link = link;
+	news->n++;
 	__atomic_store_n(&port->link, link, __ATOMIC_RELAXED);
 }
 
@@ -29,17 +36,13 @@ void news_unlock_and_tell(struct news *news, struct port *port, pthread_mutex_t 
 {
 	const struct port_upcalls *up = &port->up;
 	struct news told;
-	bool any = news->n_log || news->has_link;
-	if (any) {
-		told = *news;
-		news->n_log = 0;
-		news->has_link = false;
-	}
+	told.n = news->n;
+	memcpy(told.item, news->item, news->n * sizeof(news->item[0]));
+	news->n = 0;
 	pthread_mutex_unlock(lock);
-	if (!any)
-		return;
-	for (unsigned i = 0; i < told.n_log && up->log; i++)
-		up->log(up->ctx, port, told.log[i].level, told.log[i].text);
-	if (told.has_link && up->link)
-		up->link(up->ctx, port, told.link, told.link_why);
+	for (unsigned i = 0; i < told.n; i++)
+		if (told.item[i].is_link && up->link)
+			up->link(up->ctx, port, told.item[i].link, told.item[i].text);
+		else if (!told.item[i].is_link && up->log)
+			up->log(up->ctx, port, told.item[i].level, told.item[i].text);
 }

@@ -41,6 +41,12 @@ ip -n "$(ns b)" addr add 10.0.0.2/24 dev eth0
 resumes "the device was made again"
 wait_until 10 state_is up
 
+# The program is taken off: put on again within a second, and the event says what happened.
+in_ns sw ip link set dev b xdp off
+told 'the XDP program of weft was removed from b by somebody'
+reaches
+wait_until 10 state_is up
+
 # Into another namespace and back.
 ns_add other
 ip -n "$(ns sw)" link set dev b netns "$(ns other)"

@@ -317,9 +317,11 @@ static void test_a_program_that_was_removed_is_put_back(void **state)
 {
 	struct port_rig *r = *state;
 	rig_open_ok(r, &wx0);
+	const uint32_t told = r->n_link;
 	netns_run("ip link set dev wx0 xdp off");
 	rig_wait_log(r, "set up again");
 	rig_wait_link(r, PORT_LINK_UP);
+	assert_int_equal(r->n_link, told + 2); // that it was down, and why, as well
 	rig_exchange(r, 100);
 }
 
