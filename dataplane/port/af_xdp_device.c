@@ -277,12 +277,13 @@ int af_xdp_set_up(struct af_xdp *ax, struct error *err)
 	const char *name = ax->port.config.device;
 	struct netdev dev;
 	int rc = know_device(ax, &dev, err);
-	if (!rc && !dev.up)
+	if (!rc && !dev.up && dev.ifindex != ax->up_ifindex)
 		rc = netdev_set_up(name, err);
 	if (!rc)
 		rc = check_device(ax, &dev, err);
 	if (rc)
 		return rc;
+	ax->up_ifindex = dev.ifindex;
 	ax->promisc_fd = netdev_promiscuous(dev.ifindex, err);
 	if (ax->promisc_fd < 0)
 		return ax->promisc_fd;
@@ -420,14 +421,17 @@ void af_xdp_device_changed(void *ctx)
 		}
 		ax->retry_in = 0; // at once when it comes back
 		ax->last_error[0] = 0;
+		ax->up_ifindex = 0;
 	} else if (!rc && !ax->ready) {
 		try_again(ax);
 	} else if (!rc) {
 		// Sockets do not move to a device of the same name, and stay with one that was renamed.
 		bool same = dev.ifindex == ax->dev.ifindex && sockets_are_bound(ax);
-		if (!same)
+		if (!same) {
+			ax->up_ifindex = 0;
 			news_link(&ax->news, &ax->port, PORT_LINK_DOWN,
 				"%s was removed and came back, or is another device now", name);
+		}
 		if (!same || !program_is_ours(ax) || !follow_device(ax, &dev)) {
 			af_xdp_take_down(ax, !same);
 			ax->retry_in = 0;

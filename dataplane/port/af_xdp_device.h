@@ -24,6 +24,7 @@ struct af_xdp {
 	bool ready;          // sockets and program are in place
 	unsigned mode;       // AF_XDP_*
 	bool frags, tx_csum; // in use
+	int up_ifindex;      // that we saw up: if it is down now, somebody wants it so
 	int promisc_fd;
 	bool vlan_offload_off; // we turned it off and owe it back
 	struct af_xdp_program program;

@@ -56,6 +56,28 @@ static void test_carrier_is_followed(void **state)
 	rig_exchange(r, 100);
 }
 
+// Queues and MTUs are often changed on a device that was set down for that.
+static void test_a_device_that_was_set_down_stays_down(void **state)
+{
+	struct port_rig *r = *state;
+	static const char is_up[] = "ip link show dev wx0 | grep -q '[<,]UP[,>]'";
+	rig_open_ok(r, &wx0);
+	netns_run("ip link set wx0 down");
+	rig_wait_link(r, PORT_LINK_DOWN);
+	netns_run("ip link set wx0 mtu 1400");
+	rig_wait_log(r, "set up again");
+	assert_int_not_equal(netns_try("%s", is_up), 0);
+	rig_clear_log(r);
+	netns_run("ethtool -L wx0 rx 4 tx 4");
+	rig_wait_log(r, "set up again");
+	assert_int_not_equal(netns_try("%s", is_up), 0);
+	assert_int_equal(r->link, PORT_LINK_DOWN);
+	assert_true(rig_why_has(r, "is set down"));
+	netns_run("ip link set wx0 up");
+	rig_wait_link(r, PORT_LINK_UP);
+	rig_exchange(r, 1414);
+}
+
 static void test_a_removed_device_may_come_back(void **state)
 {
 	struct port_rig *r = *state;
@@ -405,6 +427,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_carrier_is_followed),
+		T(test_a_device_that_was_set_down_stays_down),
 		T(test_a_removed_device_may_come_back),
 		T(test_a_device_replaced_at_once_is_noticed),
 		T(test_a_device_comes_back_from_another_namespace),
