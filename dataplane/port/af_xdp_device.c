@@ -6,6 +6,7 @@
 #include "dataplane/port/rcu.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <string.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -272,6 +273,16 @@ static int know_device(const struct af_xdp *ax, struct netdev *dev, struct error
 	return rc ? rc : netdev_get(name, dev, err);
 }
 
+// Whatever the device is called now. One that is out of reach may come back, and still has it off then.
+static void give_back_vlan_offload(struct af_xdp *ax, int ifindex)
+{
+	char name[IF_NAMESIZE];
+	if (ax->vlan_offload_off && if_indextoname((unsigned)ifindex, name)) {
+		netdev_set_rx_vlan_offload(name, true);
+		ax->vlan_offload_off = false;
+	}
+}
+
 int af_xdp_set_up(struct af_xdp *ax, struct error *err)
 {
 	const char *name = ax->port.config.device;
@@ -287,11 +298,12 @@ int af_xdp_set_up(struct af_xdp *ax, struct error *err)
 	ax->promisc_fd = netdev_promiscuous(dev.ifindex, err);
 	if (ax->promisc_fd < 0)
 		return ax->promisc_fd;
-	ax->vlan_offload_off = netdev_set_rx_vlan_offload(name, false);
+	// If it is off already, it may be from us, before the device was away.
+	ax->vlan_offload_off = netdev_set_rx_vlan_offload(name, false) ||
+			       (ax->vlan_offload_off && dev.ifindex == ax->dev.ifindex);
 	rc = open_all(ax, &dev, err);
 	if (rc) {
-		if (ax->vlan_offload_off)
-			netdev_set_rx_vlan_offload(name, true);
+		give_back_vlan_offload(ax, dev.ifindex);
 		close(ax->promisc_fd);
 		return rc;
 	}
@@ -322,8 +334,7 @@ void af_xdp_take_down(struct af_xdp *ax, bool gone)
 	free_queues(queues);
 	host_copy_free(copy);
 	close(ax->promisc_fd);
-	if (ax->vlan_offload_off && !gone)
-		netdev_set_rx_vlan_offload(ax->port.config.device, true);
+	give_back_vlan_offload(ax, ax->dev.ifindex);
 	ax->ready = false;
 }
 

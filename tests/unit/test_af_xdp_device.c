@@ -357,6 +357,20 @@ static void test_stripping_of_tags_is_off_while_the_port_is_open(void **state)
 	assert_int_not_equal(netns_try("%s", on), 0);
 	rig_close(r);
 	netns_run("%s", on);
+	// Nor is it forgotten while the device is elsewhere, or when it has another name.
+	rig_open_ok(r, &wx0);
+	netns_run("ip netns add weft-test-$PPID && ip link set wx0 netns weft-test-$PPID");
+	rig_wait_link(r, PORT_LINK_DOWN);
+	netns_run("ip -n weft-test-$PPID link set wx0 netns $PPID");
+	rig_wait_link(r, PORT_LINK_UP);
+	assert_int_not_equal(netns_try("%s", on), 0);
+	rig_close(r);
+	netns_run("%s", on);
+	rig_open_ok(r, &wx0);
+	netns_run("ip link set wx0 name wx9");
+	rig_wait_link(r, PORT_LINK_DOWN);
+	rig_close(r);
+	netns_run("ip link set wx9 name wx0 && %s", on);
 }
 
 // --- a worker that is in the middle of things when the device goes ---
