@@ -133,6 +133,11 @@ static int try_modes(
 static int check_device(struct af_xdp *ax, const struct netdev *dev, struct error *err)
 {
 	uint32_t want = ax->port.config.queues, max = af_xdp_queues_max(ax);
+	if (!dev->is_ethernet)
+		return error_set(err, -EINVAL, "device",
+			"it is no Ethernet interface (ip -d link shows its kind), and weft "
+			"switches "
+			"Ethernet frames: a NIC, a veth, a bridge or a tap is one");
 	if (dev->n_rx > max)
 		return error_set(err, -E2BIG, "queues",
 			"it receives on %u queues, this port serves at most %u: ethtool -L %s "
@@ -288,10 +293,10 @@ int af_xdp_set_up(struct af_xdp *ax, struct error *err)
 	const char *name = ax->port.config.device;
 	struct netdev dev;
 	int rc = know_device(ax, &dev, err);
-	if (!rc && !dev.up && dev.ifindex != ax->up_ifindex)
-		rc = netdev_set_up(name, err);
 	if (!rc)
 		rc = check_device(ax, &dev, err);
+	if (!rc && !dev.up && dev.ifindex != ax->up_ifindex)
+		rc = netdev_set_up(name, err);
 	if (rc)
 		return rc;
 	ax->up_ifindex = dev.ifindex;

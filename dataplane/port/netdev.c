@@ -7,6 +7,7 @@
 #include <linux/if_packet.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <netlink/netlink.h>
 #include <netlink/route/link.h>
 #include <poll.h>
@@ -93,6 +94,7 @@ int netdev_get(const char *name, struct netdev *out, struct error *err)
 	struct netdev dev = {
 		.ifindex = rtnl_link_get_ifindex(link),
 		.mtu = rtnl_link_get_mtu(link),
+		.is_ethernet = rtnl_link_get_arptype(link) == ARPHRD_ETHER,
 		.up = rtnl_link_get_flags(link) & IFF_UP,
 	};
 	dev.running = dev.up && rtnl_link_get_carrier(link);

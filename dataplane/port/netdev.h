@@ -11,8 +11,9 @@
 struct netdev {
 	int ifindex;
 	uint32_t mtu;
-	bool up;      // administratively
-	bool running; // has carrier too
+	bool is_ethernet; // not lo, nor what carries bare IP
+	bool up;          // administratively
+	bool running;     // has carrier too
 	uint8_t mac[6];
 	uint32_t n_rx, n_tx; // queues in use
 	uint32_t max_queues; // that ethtool -L could make; at least n_rx

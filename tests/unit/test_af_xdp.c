@@ -106,6 +106,23 @@ static void test_an_unknown_device_is_named(void **state)
 	assert_non_null(strstr(err.text, "there is no device nosuch"));
 }
 
+// Bare IP would be taken for Ethernet, and lo be cut off from the host.
+static void test_what_carries_no_ethernet_is_refused(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	static const char *const names[] = {"lo", "wxtun"};
+	struct error err;
+	netns_run("ip tuntap add wxtun mode tun");
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(c.device, sizeof(c.device), "%s", names[i]);
+		assert_int_equal(rig_open(r, &c, &err), -EINVAL);
+		assert_string_equal(err.key, "device");
+		assert_non_null(strstr(err.text, "it is no Ethernet interface"));
+	}
+	netns_run("! ip link show dev wxtun | grep -q '[<,]UP[,>]' && ip link del wxtun");
+}
+
 static void test_queues_that_would_not_be_served_are_an_error(void **state)
 {
 	struct port_rig *r = *state;
@@ -556,6 +573,7 @@ int main(void)
 		T(test_forced_zerocopy_fails_in_words),
 		T(test_busy_polling_moves_frames),
 		T(test_an_unknown_device_is_named),
+		T(test_what_carries_no_ethernet_is_refused),
 		T(test_queues_that_would_not_be_served_are_an_error),
 		T(test_more_queues_than_sockets_are_an_error),
 		T(test_what_no_port_can_be_is_refused),
