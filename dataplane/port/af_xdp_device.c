@@ -133,6 +133,7 @@ static int try_modes(
 static int check_device(struct af_xdp *ax, const struct netdev *dev, struct error *err)
 {
 	uint32_t want = ax->port.config.queues, max = af_xdp_queues_max(ax);
+	const char *kind = dev->separate ? "rx" : "combined";
 	if (!dev->is_ethernet)
 		return error_set(err, -EINVAL, "device",
 			"it is no Ethernet interface (ip -d link shows its kind), and weft "
@@ -141,15 +142,15 @@ static int check_device(struct af_xdp *ax, const struct netdev *dev, struct erro
 	if (dev->n_rx > max)
 		return error_set(err, -E2BIG, "queues",
 			"it receives on %u queues, this port serves at most %u: ethtool -L %s "
-			"combined %u; or, if the device was exchanged for another, add the port "
+			"%s %u; or, if the device was exchanged for another, add the port "
 			"anew",
-			dev->n_rx, max, ax->port.config.device, max);
+			dev->n_rx, max, ax->port.config.device, kind, max);
 	if (want && dev->n_rx != want)
 		return error_set(err, -EINVAL, "queues",
 			"it receives on %u queues, and queues: says %u; what came in on the "
-			"others would not be seen: ethtool -L %s combined %u, or leave queues: out "
+			"others would not be seen: ethtool -L %s %s %u, or leave queues: out "
 			"to use all",
-			dev->n_rx, want, ax->port.config.device, want);
+			dev->n_rx, want, ax->port.config.device, kind, want);
 	return 0;
 }
 

@@ -37,6 +37,7 @@ static void read_queues(const char *name, struct netdev *dev, struct rtnl_link *
 		dev->n_rx = ch.combined_count + ch.rx_count;
 		dev->n_tx = ch.combined_count + ch.tx_count;
 		dev->max_queues = ch.max_combined + ch.max_rx;
+		dev->separate = !ch.max_combined;
 	} else { // drivers without channels have fixed queues
 		dev->n_rx = rtnl_link_get_num_rx_queues(link);
 		dev->n_tx = rtnl_link_get_num_tx_queues(link);

@@ -17,6 +17,7 @@ struct netdev {
 	uint8_t mac[6];
 	uint32_t n_rx, n_tx; // queues in use
 	uint32_t max_queues; // that ethtool -L could make; at least n_rx
+	bool separate;       // ethtool -L knows rx and tx, not combined
 	char driver[32];     // "" if unknown
 };
 

@@ -132,7 +132,9 @@ static void test_queues_that_would_not_be_served_are_an_error(void **state)
 	assert_int_equal(rig_open(r, &c, &err), -EINVAL);
 	assert_string_equal(err.key, "queues");
 	assert_non_null(strstr(err.text, "receives on 4 queues, and queues: says 2"));
-	assert_non_null(strstr(err.text, "ethtool -L wx0 combined 2"));
+	assert_non_null(strstr(err.text, "ethtool -L wx0 rx 2"));
+	netns_run("ethtool -L wx0 rx 2"); // which helps
+	rig_open_ok(r, &c);
 }
 
 static void test_more_queues_than_sockets_are_an_error(void **state)
@@ -141,9 +143,9 @@ static void test_more_queues_than_sockets_are_an_error(void **state)
 	struct port_config c = wx0();
 	struct error err;
 	static const char *const text[] = {
-		"it receives on 17 queues, this port serves at most 16: ethtool -L wx0 combined 16",
+		"it receives on 17 queues, this port serves at most 16: ethtool -L wx0 rx 16",
 		// One of the port's is for the copy of broadcasts.
-		"it receives on 17 queues, this port serves at most 15: ethtool -L wx0 combined 15",
+		"it receives on 17 queues, this port serves at most 15: ethtool -L wx0 rx 15",
 	};
 	netns_run("ip link del wx0");
 	netns_veth("wx0", 0xa0, "wx1", 0xb0, "numtxqueues 17 numrxqueues 17");
