@@ -21,10 +21,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <syslog.h>
 #include <unistd.h>
 
+#ifndef TUNGETDEVNETNS
+#define TUNGETDEVNETNS _IO('T', 227) // Linux 5.2
+#endif
 #ifndef TUN_F_USO4
 #define TUN_F_USO4 0x20 // Linux 6.2
 #define TUN_F_USO6 0x40
@@ -188,16 +192,30 @@ static void take_down(struct tap *t)
 	file_free(file);
 }
 
-// False once the interface behind the descriptor was deleted.
-static bool is_attached(const struct tap_file *file)
+// What the interface behind the descriptor is called now. False once it was deleted.
+static bool is_attached(const struct tap_file *file, char name[IFNAMSIZ])
 {
-	struct ifreq ifr;
-	return !ioctl(file->fd, TUNGETIFF, &ifr);
+	struct ifreq ifr = {0};
+	if (ioctl(file->fd, TUNGETIFF, &ifr))
+		return false;
+	memcpy(name, ifr.ifr_name, IFNAMSIZ);
+	return true;
 }
 
-static void follow_device(struct tap *t, const struct netdev *dev)
+// Whether it is in our namespace. Where the kernel does not say, its name decides.
+static bool is_here(const struct tap_file *file)
 {
-	const char *name = t->port.config.device;
+	struct stat its, ours;
+	int fd = ioctl(file->fd, TUNGETDEVNETNS);
+	bool here = fd < 0 || fstat(fd, &its) || stat("/proc/thread-self/ns/net", &ours) ||
+		    (its.st_ino == ours.st_ino && its.st_dev == ours.st_dev);
+	if (fd >= 0)
+		close(fd);
+	return here;
+}
+
+static void follow_device(struct tap *t, const struct netdev *dev, const char *name)
+{
 	if (dev->running != t->running || t->elsewhere)
 		news_link(&t->news, &t->port, dev->running ? PORT_LINK_UP : PORT_LINK_DOWN,
 			"%s is %s", name, dev->running ? "up" : "set down");
@@ -209,11 +227,12 @@ static void follow_device(struct tap *t, const struct netdev *dev)
 static void device_changed(void *ctx)
 {
 	struct tap *t = ctx;
-	const char *name = t->port.config.device;
+	char name[IFNAMSIZ];
 	struct netdev dev;
 	struct error err = {0};
+	snprintf(name, sizeof(name), "%s", t->port.config.device);
 	pthread_mutex_lock(&t->lock);
-	if (t->file && !is_attached(t->file)) {
+	if (t->file && !is_attached(t->file, name)) {
 		news_link(&t->news, &t->port, PORT_LINK_DOWN, "%s was deleted", name);
 		take_down(t);
 	}
@@ -227,9 +246,9 @@ static void device_changed(void *ctx)
 		memcpy(t->last_error, err.text, sizeof(t->last_error));
 	}
 	if (t->file) {
-		int rc = netdev_get(name, &dev, NULL);
+		int rc = is_here(t->file) ? netdev_get(name, &dev, NULL) : -ENODEV;
 		if (!rc)
-			follow_device(t, &dev);
+			follow_device(t, &dev, name);
 		else if (rc == -ENODEV && !t->elsewhere) {
 			t->elsewhere = true;
 			news_link(&t->news, &t->port, PORT_LINK_UP, "%s is in another namespace",
@@ -289,8 +308,13 @@ static int tap_set(struct port *port, const struct port_config *config, struct e
 	if (strcmp(config->device, port->config.device) || config->queues > 1)
 		return error_set(err, -ENOTSUP, "", "a tap port changes nothing but mtu in place");
 	pthread_mutex_lock(&t->lock);
-	if (config->mtu && config->mtu != port->config.mtu)
-		rc = netdev_set_mtu(config->device, config->mtu, err);
+	char name[IFNAMSIZ];
+	snprintf(name, sizeof(name), "%s", config->device);
+	if (config->mtu && config->mtu != port->config.mtu) {
+		if (t->file && is_here(t->file))
+			is_attached(t->file, name);
+		rc = netdev_set_mtu(name, config->mtu, err);
+	}
 	if (!rc)
 		port->config.mtu = config->mtu;
 	news_unlock_and_tell(&t->news, port, &t->lock);

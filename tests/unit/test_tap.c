@@ -396,6 +396,44 @@ static void test_an_interface_in_another_namespace_keeps_working(void **state)
 	assert_int_equal(r->st.drop[DROP_port_down], drops);
 }
 
+static void wait_mtu(struct port_rig *r, uint32_t mtu)
+{
+	for (unsigned n = 0; port_load(&r->port->mtu) != mtu; n++)
+		assert_true(n < 10000 && usleep(1000) == 0);
+}
+
+// It was said to be in another namespace, and its MTU was not followed.
+static void test_a_renamed_interface_is_followed(void **state)
+{
+	struct port_rig *r = *state;
+	open_tap(r);
+	struct port_config c = r->port->config;
+	struct error err;
+	netns_run("ip link set weft0 name weft9 && ip link set weft9 mtu 1400");
+	wait_mtu(r, 1400);
+	assert_string_equal(rig_says(r, "state"), "up");
+	c.mtu = 1450;
+	assert_int_equal(r->port->ops->set(r->port, &c, &err), 0);
+	wait_mtu(r, 1450);
+	netns_run("ip link set weft9 down");
+	rig_wait_link(r, PORT_LINK_DOWN);
+	assert_true(rig_why_has(r, "weft9 is set down"));
+}
+
+// Another one that has its name here is not taken for it.
+static void test_an_interface_elsewhere_is_not_confused_with_one_here(void **state)
+{
+	struct port_rig *r = *state;
+	open_tap(r);
+	netns_run("ip netns add weft-test-$PPID && ip link set weft0 netns weft-test-$PPID && "
+		  "ip link add weft0 mtu 1300 type veth peer name weft8");
+	for (unsigned n = 0; strcmp(rig_says(r, "state"), "in another namespace"); n++)
+		assert_true(n < 10000 && usleep(1000) == 0);
+	assert_int_equal(port_load(&r->port->mtu), 1500);
+	assert_int_equal(r->link, PORT_LINK_UP);
+	netns_run("ip link del weft0");
+}
+
 // From there it comes back, and is told of once each way however many interfaces change meanwhile.
 static void test_an_interface_that_comes_back_is_told(void **state)
 {
@@ -592,6 +630,8 @@ int main(void)
 		T(test_an_interface_set_down_drops_and_is_told),
 		T(test_a_deleted_interface_is_made_again),
 		T(test_an_interface_in_another_namespace_keeps_working),
+		T(test_a_renamed_interface_is_followed),
+		T(test_an_interface_elsewhere_is_not_confused_with_one_here),
 		T(test_an_interface_that_comes_back_is_told),
 		T(test_what_cannot_be_made_again_is_tried_again),
 		T(test_without_files_there_is_no_tap),
