@@ -338,6 +338,8 @@ void af_xdp_take_down(struct af_xdp *ax, bool gone)
 	for (unsigned q = 0; q < PORT_QUEUES_MAX; q++)
 		port_watch(&ax->port, q, -1); // not before: until then workers wait for it again
 	free_queues(queues);
+	if (copy)
+		ax->copy_lost += host_copy_lost(copy);
 	host_copy_free(copy);
 	close(ax->promisc_fd);
 	give_back_vlan_offload(ax, ax->dev.ifindex);

@@ -316,6 +316,17 @@ static void test_many_broadcasts_go_round_the_ring(void **state)
 	assert_int_equal(rig_number(&s->rig, "multicast_copies_lost"), 0);
 }
 
+// Those of a ring that is closed were forgotten, unless somebody had asked for them before.
+static void test_lost_copies_are_counted_beyond_their_ring(void **state)
+{
+	struct shared *s = *state;
+	for (unsigned i = 0; i < 600; i++) // the ring holds 512
+		far_sends(s, all, 0, 1);
+	netns_run("ip link set wx0 mtu 1400");
+	rig_wait_log(&s->rig, "set up again");
+	assert_in_range(rig_number(&s->rig, "multicast_copies_lost"), 1, 600);
+}
+
 static void test_the_copy_wakes_a_sleeping_worker(void **state)
 {
 	struct shared *s = *state;
@@ -342,6 +353,7 @@ int main(void)
 		T(test_what_the_host_sends_is_not_copied),
 		T(test_a_partial_checksum_of_a_multicast_is_claimed),
 		T(test_many_broadcasts_go_round_the_ring),
+		T(test_lost_copies_are_counted_beyond_their_ring),
 		T(test_the_copy_wakes_a_sleeping_worker),
 	};
 	int status;
