@@ -52,7 +52,8 @@ const struct command cmd_health[] = {
 		.method = "health.show",
 		.help = "what is wrong now, and what to do about it",
 		.details =
-			"Ports, workers, the address table and wakeup-us are looked at; what "
+			"Ports, workers, the address table, wakeup-us and metrics are looked at; "
+			"what "
 			"counts is what\n"
 			"happened in the last 10 to 20 seconds. The exit status is 1 if there is "
 			"an error or a\n"

@@ -8,18 +8,19 @@
 
 static int show(struct api_call *call)
 {
-	call->result = health_all(
-		call->daemon->health, now_ns(), call->daemon->running, call->daemon->wakeup);
+	const struct daemon *d = call->daemon;
+
+	call->result = health_all(d->health, now_ns(), d->running, d->wakeup, d->metrics);
 	return 0;
 }
 
 static const struct api_param fields[] = {
-	{"about", API_TEXT, true, "a port's name, worker N, fdb, or wakeup-us"},
+	{"about", API_TEXT, true, "a port's name, worker N, fdb, wakeup-us, or metrics"},
 	{"code", API_TEXT, true,
 		"port-failed, port-pending, port-down, no-guest, no-driver, ring-broken, "
 		"queues-unused, "
-		"guest-stalled, drops, not-zerocopy, worker-starved, worker-busy, fdb-full or "
-		"wakeup-refused"},
+		"guest-stalled, drops, not-zerocopy, worker-starved, worker-busy, fdb-full, "
+		"wakeup-refused or metrics-refused"},
 	{"level", API_TEXT, true,
 		"error: it does not work; warning: frames are or will be lost; note: it works, but "
 		"perhaps not as it is meant"},
@@ -28,7 +29,8 @@ static const struct api_param fields[] = {
 
 const struct api_method api_health_methods[] = {
 	{.name = "health.show",
-		.help = "What is wrong now with ports, workers, the address table and wakeup-us. "
+		.help = "What is wrong now with ports, workers, the address table, wakeup-us and "
+			"metrics. "
 			"What counts is what happened in the last 10 to 20 seconds.",
 		.list = true,
 		.result = fields,

@@ -3,6 +3,7 @@
 #include "control/health.h"
 
 #include "control/describe.h"
+#include "control/metrics.h"
 #include "control/wakeup.h"
 
 #include <stdarg.h>
@@ -238,8 +239,19 @@ static void look_at_wakeup(const struct wakeup *w, json_t *to)
 			what.text);
 }
 
-json_t *health_all(
-	const struct health *h, uint64_t now_ns, const struct running *r, const struct wakeup *w)
+static void look_at_metrics(const struct metrics *m, json_t *to)
+{
+	const char *why = m ? metrics_lack(m) : NULL;
+
+	if (why)
+		health_find(to, "metrics", "metrics-refused", "error",
+			"it is tried again every second; config set metrics listen ADDRESS:PORT "
+			"changes it",
+			"%s", why);
+}
+
+json_t *health_all(const struct health *h, uint64_t now_ns, const struct running *r,
+	const struct wakeup *w, const struct metrics *m)
 {
 	json_t *to = json_array();
 
@@ -253,5 +265,6 @@ json_t *health_all(
 		look_at_worker(h, now_ns, i, to);
 	look_at_fdb(h, to);
 	look_at_wakeup(w, to);
+	look_at_metrics(m, to);
 	return to;
 }

@@ -4,8 +4,8 @@
 // Counters alone do not say what is wrong now, so they are looked at once a second and remembered for
 // a while: what is told is what happened in the last 10 to 20 seconds. Control thread only.
 //
-// A finding is {about, code, level, text, remedy}. `about` is a port's name, "worker N", "fdb" or
-// "wakeup-us"; the codes are listed in api_health.c and keep their meaning. Levels: "error", it does not work;
+// A finding is {about, code, level, text, remedy}. `about` is a port's name, "worker N", "fdb",
+// "wakeup-us" or "metrics"; the codes are listed in api_health.c and keep their meaning. Levels: "error", it does not work;
 // "warning", frames are or will be lost; "note", it works, but perhaps not as it is meant.
 #pragma once
 
@@ -19,6 +19,7 @@
 struct health;
 struct sw;
 struct wakeup;
+struct metrics;
 
 struct health *health_new(struct sw *sw);
 void health_free(struct health *h);
@@ -28,9 +29,9 @@ void health_tick(struct health *h, uint64_t now_ns);
 // Appends what is found of one port; `details` is what describe_port says of it, or NULL.
 void health_port(const struct health *h, uint64_t now_ns, const struct running_port *p,
 	const json_t *details, json_t *to);
-// All findings, those of ports first; `w` may be NULL. A new reference.
-json_t *health_all(
-	const struct health *h, uint64_t now_ns, const struct running *r, const struct wakeup *w);
+// All findings, those of ports first; `w` and `m` may be NULL. A new reference.
+json_t *health_all(const struct health *h, uint64_t now_ns, const struct running *r,
+	const struct wakeup *w, const struct metrics *m);
 
 // --- For those who find ---
 

@@ -34,6 +34,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	health_tick(d->health, now_ns());
 	if (d->wakeup)
 		wakeup_tick(d->wakeup);
+	metrics_tick(d->metrics);
 	fd_store_tick(d->store);
 	events_drain(&d->events);
 }
@@ -156,9 +157,7 @@ int loop_start(struct daemon *d, const struct config *config, struct error *err)
 	d->health = health_new(d->sw);
 	if (!d->metrics || !d->health)
 		return error_set(err, -ENOMEM, "", "out of memory");
-	rc = metrics_listen(d->metrics, config->metrics_listen, err);
-	if (rc < 0)
-		return rc;
+	metrics_listen_sometime(d->metrics, config->metrics_listen);
 	rc = running_new(d->sw, config, &hooks, &d->running);
 	if (rc < 0)
 		return error_set(err, rc, "", "out of memory");

@@ -23,6 +23,8 @@ struct metrics {
 	struct evconnlistener *listener; // of http, which owns it
 	struct event *rest;              // ends the pause after accept() failed
 	char address[64];                // that http serves
+	char wanted[64];                 // that it could not serve at the start; "": none
+	struct error refused;            // why
 };
 
 static void on_request(struct evhttp_request *req, void *ctx)
@@ -189,5 +191,25 @@ int metrics_listen(struct metrics *m, const char *address, struct error *err)
 	m->http = http;
 	m->listener = listener;
 	snprintf(m->address, sizeof(m->address), "%s", address);
+	*m->wanted = 0;
 	return 0;
+}
+
+void metrics_listen_sometime(struct metrics *m, const char *address)
+{
+	if (metrics_listen(m, address, &m->refused) == 0)
+		return;
+	log_msg(LOG_ERR, "", "%s; trying again every second", m->refused.text);
+	snprintf(m->wanted, sizeof(m->wanted), "%s", address);
+}
+
+void metrics_tick(struct metrics *m)
+{
+	if (*m->wanted)
+		metrics_listen(m, m->wanted, &m->refused);
+}
+
+const char *metrics_lack(const struct metrics *m)
+{
+	return *m->wanted ? m->refused.text : NULL;
 }

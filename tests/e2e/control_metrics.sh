@@ -79,4 +79,15 @@ ctl config set metrics listen 0.0.0.0:9470 >/dev/null || fail "the same port for
 in_ns sw python3 -c 'import urllib.request; urllib.request.urlopen("http://127.0.0.2:9470/metrics", timeout=10).read()' || fail "all addresses"
 ctl config set metrics default >/dev/null
 in_ns sw python3 -c 'import urllib.request; urllib.request.urlopen("http://127.0.0.1:9470/metrics", timeout=10).read()' 2>/dev/null && fail "it still answers"
+
+info "an address that is not there when weftd starts does not keep it from starting"
+weft_stop
+sed -i 's/^metrics:.*/metrics: {listen: 192.0.2.7:9469}/' "$T/weft.yaml"
+weft_start
+{ ctl -j health || true; } | jq -e 'map(select(.about == "metrics" and .code == "metrics-refused" and .level == "error")) | length == 1' >/dev/null ||
+	fail "health does not say it"
+grep -q 'error: metrics.listen: cannot listen on 192.0.2.7:9469: .*; trying again' "$T/weftd.log" || fail "it said nothing"
+in_ns sw ip addr add 192.0.2.7/32 dev lo
+wait_until 10 in_ns sw python3 -c 'import urllib.request; urllib.request.urlopen("http://192.0.2.7:9469/metrics", timeout=5).read()'
+check 'map(select(.about == "metrics")) == []' health
 exit 0

@@ -169,7 +169,7 @@ static struct sw *new_switch(struct running **r)
 static bool has_about(const struct health *h, uint64_t now, const struct running *r,
 	const char *about, const char *code)
 {
-	json_t *list = health_all(h, now, r, NULL), *f;
+	json_t *list = health_all(h, now, r, NULL, NULL), *f;
 	bool is = false;
 	size_t i;
 
@@ -343,7 +343,7 @@ static void a_wakeup_that_is_refused(void **state)
 	struct wakeup *w = wakeup_new("/nosuch/cpu_dma_latency", 20);
 	struct error err;
 
-	json_t *list = health_all(h, S, r, w), *f = json_array_get(list, 1);
+	json_t *list = health_all(h, S, r, w, NULL), *f = json_array_get(list, 1);
 	assert_int_equal(json_array_size(list), 2);
 	assert_string_equal(json_string_value(json_object_get(f, "about")), "wakeup-us");
 	assert_string_equal(json_string_value(json_object_get(f, "code")), "wakeup-refused");
@@ -354,7 +354,7 @@ static void a_wakeup_that_is_refused(void **state)
 		strstr(json_string_value(json_object_get(f, "remedy")), "must be given it"));
 	json_decref(list);
 	assert_int_equal(wakeup_set(w, WAKEUP_ANY, &err), 0);
-	list = health_all(h, S, r, w);
+	list = health_all(h, S, r, w, NULL);
 	assert_int_equal(json_array_size(list), 1);
 	json_decref(list);
 	wakeup_free(w);
@@ -368,7 +368,7 @@ static void all_of_them(void **state)
 	struct running *r;
 	struct sw *sw = new_switch(&r);
 	struct health *h = health_new(sw);
-	json_t *list = health_all(h, S, r, NULL);
+	json_t *list = health_all(h, S, r, NULL, NULL);
 
 	assert_int_equal(json_array_size(list), 1);
 	assert_string_equal(

@@ -2,9 +2,12 @@
 // The metrics' text against the rules of OpenMetrics 1.0, as promtool checks them.
 #include "control/metrics.h"
 
+#include "control/health.h"
 #include "control/loop.h"
+#include "control/now.h"
 #include "tests/lib/fake_switch.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
@@ -13,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -221,12 +226,57 @@ static void addresses_to_listen_on(void **state)
 	assert_int_equal(metrics_listen(d.metrics, "", &err), 0);
 }
 
+// Finding of health about metrics, or NULL; `code` is to be freed.
+static char *found(void)
+{
+	json_t *list = health_all(d.health, now_ns(), d.running, NULL, d.metrics), *f;
+	char *code = NULL;
+	size_t i;
+
+	json_array_foreach (list, i, f)
+		if (strcmp(json_string_value(json_object_get(f, "about")), "metrics") == 0)
+			code = strdup(json_string_value(json_object_get(f, "code")));
+	json_decref(list);
+	return code;
+}
+
+// At boot the address may come later than weftd: guests do not wait for it.
+static void an_address_that_comes_later(void **state)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(in);
+	char address[64], *code;
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+	snprintf(address, sizeof(address), "127.0.0.1:%u", ntohs(in.sin_port));
+	metrics_listen_sometime(d.metrics, address);
+	assert_non_null(strstr(metrics_lack(d.metrics), "Address already in use"));
+	code = found();
+	assert_string_equal(code, "metrics-refused");
+	free(code);
+	metrics_tick(d.metrics);
+	assert_non_null(metrics_lack(d.metrics));
+	close(fd);
+	metrics_tick(d.metrics);
+	assert_null(metrics_lack(d.metrics));
+	assert_null(found());
+	// What is told to be elsewhere, or nowhere, is not waited for any more.
+	metrics_listen_sometime(d.metrics, "192.0.2.1:9469");
+	assert_non_null(metrics_lack(d.metrics));
+	metrics_listen_sometime(d.metrics, "");
+	assert_null(metrics_lack(d.metrics));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_text_is_openmetrics, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_matters_is_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(addresses_to_listen_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_address_that_comes_later, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
