@@ -192,6 +192,16 @@ static int run(const struct config *config, const char *path, const char *socket
 	return status;
 }
 
+// From the root on, but with its symbolic links: where they point may change while weftd runs.
+static void absolute(const char *file, char path[PATH_MAX])
+{
+	char here[PATH_MAX];
+
+	if (*file == '/' || !getcwd(here, sizeof(here)) ||
+		snprintf(path, PATH_MAX, "%s/%s", here, file) >= PATH_MAX)
+		snprintf(path, PATH_MAX, "%s", file);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = {.config = "/etc/weft/weft.yaml"};
@@ -215,8 +225,7 @@ int main(int argc, char **argv)
 		printf("%s: good: %u ports%s\n", o.config, config->n_ports,
 			n ? "; this host lacks something for it" : "");
 	} else {
-		if (!realpath(o.config, path))
-			snprintf(path, sizeof(path), "%s", o.config);
+		absolute(o.config, path);
 		status = run(config, path, o.socket);
 	}
 	config_free(config);

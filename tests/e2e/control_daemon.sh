@@ -136,6 +136,24 @@ weft_kill
 weft_start
 check 'length == 2 and .[0].state == "down"' port show
 
+info "a symbolic link is followed each time: reload reads, and save replaces, what it names now"
+weft_stop
+mkdir "$T/v1" "$T/v2"
+mv "$T/weft.yaml" "$T/v1/"
+sed 's/access: 10/access: 30/' "$T/v1/weft.yaml" >"$T/v2/weft.yaml"
+ln -s v1 "$T/now"
+ln -s now/weft.yaml "$T/weft.yaml"
+weft_start
+ln -sfn v2 "$T/now"
+ctl config reload | finds '1 changed, 1 unchanged' || fail "reload read what the link named before"
+check ".file == \"$T/weft.yaml\"" config show
+cp "$T/v1/weft.yaml" "$T/old"
+ctl port set vm1 vlan access 40
+ctl config save >/dev/null
+cmp -s "$T/old" "$T/v1/weft.yaml" || fail "save replaced what the link named before"
+grep -q 'access: 40' "$T/v2/weft.yaml" || fail "save did not replace what the link names"
+[[ -L $T/weft.yaml ]] || fail "save replaced the link"
+
 info "a file in the way of the socket is left alone"
 weft_stop
 echo precious >"$SOCKET"
