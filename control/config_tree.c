@@ -334,29 +334,55 @@ static int check_depth(const char *text, size_t len, struct config_error *err)
 	return rc;
 }
 
+static int not_yaml(const yaml_parser_t *parser, struct config_error *err)
+{
+	err->line = parser->problem_mark.line + 1;
+	err->column = parser->problem_mark.column + 1;
+	if (parser->problem && strstr(parser->problem, "cannot start any token"))
+		return error_set(&err->error, -EINVAL, "",
+			"not YAML: a tab or another character that cannot start a value; "
+			"indent with spaces");
+	return error_set(&err->error, -EINVAL, "", "not YAML: %s%s%s",
+		parser->problem ? parser->problem : "unreadable", parser->context ? " " : "",
+		parser->context ? parser->context : "");
+}
+
+// What follows the document must not be ignored silently.
+static int check_end(yaml_parser_t *parser, struct config_error *err)
+{
+	yaml_document_t more;
+	int rc = 0;
+
+	if (!yaml_parser_load(parser, &more))
+		return not_yaml(parser, err);
+	if (yaml_document_get_root_node(&more)) {
+		err->line = more.start_mark.line + 1;
+		err->column = more.start_mark.column + 1;
+		rc = error_set(&err->error, -EINVAL, "",
+			"a second document begins here; all keys belong into one");
+	}
+	yaml_document_delete(&more);
+	return rc;
+}
+
 static int parse_document(
 	yaml_document_t *doc, const char *text, size_t len, struct config_error *err)
 {
 	yaml_parser_t parser;
+	int rc = 0;
 
 	if (!yaml_parser_initialize(&parser))
 		return error_set(&err->error, -ENOMEM, "", "out of memory");
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
 	if (!yaml_parser_load(&parser, doc)) {
-		err->line = parser.problem_mark.line + 1;
-		err->column = parser.problem_mark.column + 1;
-		error_set(&err->error, -EINVAL, "", "not YAML: %s%s%s",
-			parser.problem ? parser.problem : "unreadable", parser.context ? " " : "",
-			parser.context ? parser.context : "");
-		if (parser.problem && strstr(parser.problem, "cannot start any token"))
-			error_set(&err->error, -EINVAL, "",
-				"not YAML: a tab or another character that cannot start a value; "
-				"indent with spaces");
-		yaml_parser_delete(&parser);
-		return -EINVAL;
+		rc = not_yaml(&parser, err);
+	} else if (yaml_document_get_root_node(doc)) {
+		rc = check_end(&parser, err);
+		if (rc < 0)
+			yaml_document_delete(doc);
 	}
 	yaml_parser_delete(&parser);
-	return 0;
+	return rc;
 }
 
 int config_tree_new(const char *text, size_t len, const struct cyaml_schema_value *schema,

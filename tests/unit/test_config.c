@@ -110,6 +110,7 @@ static void an_empty_file_is_all_defaults(void **state)
 	assert_int_equal(c->log_level, 6);
 	config_free(c);
 	config_free(good("# nothing but a comment\n"));
+	config_free(good("---\nports: []\n...\n# nor after the end\n"));
 }
 
 #define PORT(keys)  "ports:\n  - {name: a, " keys "}\n"
@@ -122,6 +123,9 @@ static const struct {
 	const char *key, *words;
 } bad[] = {
 	{"workrs: []", 1, 1, "workrs", "did you mean 'workers'"},
+	{"idle: poll\n---\nidle: sleep\n", 2, 1, "", "a second document"},
+	{"---\nidle: poll\n...\n# no more\n---\n", 5, 1, "", "a second document"},
+	{"idle: poll\n...\n@", 3, 1, "", "not YAML"},
 	{"xyzzy: 1", 1, 1, "xyzzy", "known are: workers, idle"},
 	{"idle: slep", 1, 7, "idle", "did you mean 'sleep'"},
 	{"idle: [a]", 1, 7, "idle", "single value is expected, such as sleep, not a list"},
