@@ -42,12 +42,13 @@ static void reply_error(struct client *c, const json_t *id, const struct api_cal
 			       id ? id : json_null()));
 }
 
-static void refuse(struct client *c, int code, const char *text)
+// `id` NULL: there was none that could be read.
+static void refuse(struct client *c, const json_t *id, int code, const char *text)
 {
 	struct api_call call = {.code = code};
 
 	snprintf(call.error.text, sizeof(call.error.text), "%s", text);
-	reply_error(c, NULL, &call);
+	reply_error(c, id, &call);
 }
 
 void rpc_refuse_line(struct client *c, size_t max)
@@ -55,18 +56,18 @@ void rpc_refuse_line(struct client *c, size_t max)
 	char text[80];
 
 	snprintf(text, sizeof(text), "a request has at most %zu bytes", max);
-	refuse(c, API_E_REQUEST, text);
+	refuse(c, NULL, API_E_REQUEST, text);
 }
 
 void rpc_deny(struct client *c)
 {
-	refuse(c, API_E_DENIED,
+	refuse(c, NULL, API_E_DENIED,
 		"permission denied: be root or a member of the group of api.group (usually weft)");
 }
 
-static void garbage(struct client *c, int code, const char *text)
+static void garbage(struct client *c, const json_t *id, int code, const char *text)
 {
-	refuse(c, code, text);
+	refuse(c, id, code, text);
 	if (++c->garbage >= CLIENT_GARBAGE)
 		client_close(c);
 }
@@ -122,23 +123,26 @@ void rpc_serve(struct daemon *d, struct client *c, const char *line, size_t len)
 		char text[240];
 		snprintf(text, sizeof(text), "not JSON: %.160s (column %d)", error.text,
 			error.column);
-		garbage(c, API_E_PARSE, text);
+		garbage(c, NULL, API_E_PARSE, text);
 		return;
 	}
 	const json_t *method = json_object_get(request, "method");
 	const char *version = json_string_value(json_object_get(request, "jsonrpc"));
 	json_t *params = json_object_get(request, "params");
 	const json_t *id = json_object_get(request, "id");
+	// Who waits for the answer to this id gets it.
+	const json_t *whose = json_is_string(id) || json_is_number(id) ? id : NULL;
 	json_t *none = json_object();
 
 	if (!json_is_object(request))
-		garbage(c, API_E_REQUEST, "one object per line is expected; batches are not taken");
+		garbage(c, NULL, API_E_REQUEST,
+			"one object per line is expected; batches are not taken");
 	else if (!version || strcmp(version, "2.0") != 0 || !json_is_string(method))
-		garbage(c, API_E_REQUEST, "expected are jsonrpc: \"2.0\" and a method");
-	else if (id && !json_is_string(id) && !json_is_number(id) && !json_is_null(id))
-		garbage(c, API_E_REQUEST, "id is a number or a text");
+		garbage(c, whose, API_E_REQUEST, "expected are jsonrpc: \"2.0\" and a method");
+	else if (id && !whose && !json_is_null(id))
+		garbage(c, NULL, API_E_REQUEST, "id is a number or a text");
 	else if (params && !json_is_object(params))
-		garbage(c, API_E_PARAMS, "params is an object: parameters have names");
+		garbage(c, whose, API_E_PARAMS, "params is an object: parameters have names");
 	else
 		dispatch(d, c, json_string_value(method), params ? params : none, id);
 	json_decref(none);

@@ -311,6 +311,9 @@ static void malformed_requests_are_answered_then_cut_off(void **state)
 		assert_non_null(line);
 		json_t *a = json_loads(line, 0, NULL);
 		assert_true(code_of(a) <= -32600);
+		// Clients match answers by it: without it they would wait for ever.
+		assert_int_equal(json_integer_value(json_object_get(a, "id")),
+			strstr(bad[i], "\"id\": 1") != NULL);
 		json_decref(a);
 	}
 	assert_null(hear(fd, &closed));
