@@ -100,8 +100,10 @@ void client_publish(struct client *c, json_t *event)
 	}
 	if (c->lost) {
 		client_notify(c, "monitor.event",
-			json_pack("{s:s, s:I, s:s}", "event", "lost", "count", (json_int_t)c->lost,
-				"text", "this client reads too slowly; events were dropped"));
+			json_pack("{s:s, s:I, s:I, s:s}", "event", "lost", "time_us",
+				json_integer_value(json_object_get(event, "time_us")), "count",
+				(json_int_t)c->lost, "text",
+				"this client reads too slowly; events were dropped"));
 		c->lost = 0;
 	}
 	client_notify(c, "monitor.event", json_incref(event));

@@ -589,7 +589,8 @@ static void a_subscriber_that_never_reads_loses_events(void **state)
 {
 	int fd = dial();
 	bool closed, told = false;
-	json_t *event = json_pack("{s:s, s:s}", "event", "log", "text",
+	json_t *event = json_pack("{s:s, s:I, s:s}", "event", "log", "time_us", (json_int_t)4711,
+		"text",
 		"a long line so that the queue fills soon: 0123456789 0123456789 0123456789");
 	char *line;
 
@@ -603,7 +604,7 @@ static void a_subscriber_that_never_reads_loses_events(void **state)
 	assert_false(closed);
 	server_publish(d.server, event);
 	while ((line = hear(fd, &closed)))
-		told |= strstr(line, "\"event\":\"lost\"") != NULL;
+		told |= strstr(line, "\"event\":\"lost\",\"time_us\":4711,") != NULL;
 	assert_true(told);
 	json_decref(event);
 	close(fd);
