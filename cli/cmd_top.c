@@ -65,11 +65,25 @@ static int call(struct top_screen *s, const char *method, json_t **result)
 	return cli_try(s->cli, method, NULL, result, &s->error);
 }
 
+// weftd disconnects who was silent for minutes, as a top that is paused is, or looks once an hour.
+static int connect_again(struct cli *cli)
+{
+	char text[400];
+
+	if (!connection_is_closed(cli->connection))
+		return CLI_OK;
+	connection_free(cli->connection);
+	cli->connection = connection_new(cli->socket, text, sizeof(text));
+	return cli->connection ? CLI_OK : CLI_UNREACHABLE;
+}
+
 static int look(struct top_screen *s)
 {
 	json_t *ports = NULL, *workers = NULL, *addresses = NULL;
-	int status = call(s, "port.show", &ports);
+	int status = connect_again(s->cli);
 
+	if (status == CLI_OK)
+		status = call(s, "port.show", &ports);
 	if (status == CLI_OK)
 		status = call(s, "worker.show", &workers);
 	if (status == CLI_OK)

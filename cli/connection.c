@@ -90,6 +90,13 @@ int connection_fd(const struct connection *c)
 	return c->fd;
 }
 
+bool connection_is_closed(const struct connection *c)
+{
+	char byte;
+
+	return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 int connection_send(struct connection *c, json_t *json)
 {
 	char *text = json_dumps(json, JSON_COMPACT);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct connection;
@@ -11,6 +12,9 @@ struct connection;
 struct connection *connection_new(const char *socket, char *text, size_t size);
 void connection_free(struct connection *c);
 int connection_fd(const struct connection *c);
+
+// Whether weftd has closed it, and nothing of it waits to be read.
+bool connection_is_closed(const struct connection *c);
 
 // Sends one object; takes it over. 0 or -errno.
 int connection_send(struct connection *c, json_t *json);

@@ -29,6 +29,29 @@ jq -se 'length == 2 and all(.[]; .seconds > 0.1 and (.ports | length == 30) and 
 ctl_refuses 'one of name, rx' top -o size
 ctl_refuses '0.1 to 3600' top -d 0
 
+info "weftd disconnects who is silent for minutes; the next look connects again"
+cat >"$T/short.py" <<'PY'
+"""Answers as a weftd without ports, and closes each connection after one look."""
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+while True:
+    f = s.accept()[0].makefile("rw")
+    for line in f:
+        ask = json.loads(line)
+        result = {"version": "0"} if ask["method"] == "version.show" else []
+        f.write(json.dumps({"jsonrpc": "2.0", "id": ask["id"], "result": result}) + "\n")
+        f.flush()
+        if ask["method"] == "vlan.show":
+            break
+    f.close()
+PY
+spawn "$T/short.log" python3 "$T/short.py" "$T/short.sock"
+wait_until 10 test -S "$T/short.sock"
+"$WEFTCTL" -s "$T/short.sock" -j top -n 3 -d 0.2 >"$T/json" || fail "top ended with its connection"
+[[ $(wc -l <"$T/json") == 3 ]] || fail "not three looks: $(<"$T/json")"
+
 info "on a terminal: what fits, and keys"
 mkfifo "$T/keys"
 exec 9<>"$T/keys"
