@@ -18,6 +18,7 @@ const struct command *const command_tables[] = {cmd_port, cmd_fdb, cmd_vlan, cmd
 	cmd_worker, cmd_config, cmd_top, cmd_monitor, cmd_capture, cmd_version, cmd_complete, NULL};
 
 #define CALL_TIMEOUT_MS 30000
+#define DENIED          3 // of the API's codes
 
 int cli_wrong(struct cli *cli, const char *fmt, ...)
 {
@@ -107,6 +108,9 @@ int cli_try(struct cli *cli, const char *method, json_t *params, json_t **result
 			break;
 		json_decref(answer);
 	}
+	const json_t *why = json_object_get(answer, "error");
+	if (json_is_null(json_object_get(answer, "id")) && get_number(why, "code") == DENIED)
+		cli->is_turned_away = true;
 	if ((got = json_object_get(answer, "result")))
 		*result = json_incref(got);
 	else
@@ -380,6 +384,8 @@ int cli_main(int argc, char **argv)
 	}
 	int status = dispatch(&cli, argc - i, argv + i);
 	connection_free(cli.connection);
+	if (cli.is_turned_away && status == CLI_REFUSED)
+		status = CLI_UNREACHABLE;
 	errno = 0;
 	if (fflush(stdout) == EOF || ferror(stdout)) {
 		if (errno && errno != EPIPE)

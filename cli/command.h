@@ -52,6 +52,7 @@ struct cli {
 	const struct command *command;
 	struct connection *connection; // NULL until the first call
 	int64_t next_id;
+	bool is_turned_away; // weftd does not talk to this user
 	// Set by a signal: a call does not wait for its answer any more. NULL: other signals do not end one.
 	const volatile sig_atomic_t *stop;
 };

@@ -37,6 +37,12 @@ denied() {
 
 info "a stranger may do nothing"
 denied "" 'permission denied' port show
+for command in 'port show' 'config check' 'monitor' 'top -n 1 -d 0.1'; do
+	got=0
+	# shellcheck disable=SC2086
+	as "" $command >/dev/null || got=$?
+	[[ $got == 3 ]] || fail "a stranger's weftctl $command: status $got, expected 3"
+done
 
 info "the group may look, not change, nor read other people's frames"
 as "$games" port show >/dev/null || fail "members of api.group may not look"
