@@ -347,7 +347,14 @@ static int dispatch(struct cli *cli, int argc, char **argv)
 		return cli_wrong(cli, "'%s' needs a value, such as '" CLI_SOCKET "'", noun);
 	if (*noun == '-')
 		return cli_wrong(cli, "unknown option '%s'; see weftctl --help", noun);
-	// "port -j" is "port show -j".
+	// "port -j show" is "port show -j", and "port -j" too.
+	cli->command = command_find(noun, NULL);
+	while (argc > 1 && !(cli->command && cli->command->own_options) &&
+		(skip = global_option(cli, argc, argv, 1))) {
+		argc -= skip;
+		memmove(argv + 1, argv + 1 + skip, (argc - 1) * sizeof(*argv));
+	}
+	verb = argc > 1 ? argv[1] : NULL;
 	bool has_verb = verb && *verb != '-' && !is_help(verb);
 	cli->command = command_find(noun, has_verb ? verb : NULL);
 	if (!cli->command)

@@ -193,6 +193,9 @@ done <<-STATUS
 	0|port
 	0|port list
 	0|port show vm1
+	0|port -j show vm1
+	0|port -s $SOCKET -j show vm1
+	2|port -j shwo
 	0|help
 	0|help port add
 	0|port add --help
