@@ -170,6 +170,9 @@ static const struct {
 	{VHOST("vlan: {access: 1, trunk: [2]}"), 2, 52, "ports[0].vlan.access", "either"},
 	{VHOST("vlan: {native: 1}"), 2, 52, "ports[0].vlan.native", "trunk"},
 	{VHOST("vlan: {trunk: []}"), 2, 59, "ports[0].vlan.trunk", "empty"},
+	// It would allow everything, where nothing was named that may pass.
+	{VHOST("policy: {macs: []}"), 2, 60, "ports[0].policy.macs", "empty"},
+	{VHOST("policy: {ips: []}"), 2, 59, "ports[0].policy.ips", "empty"},
 	{VHOST("vlan: {trunk: 10}"), 2, 59, "ports[0].vlan.trunk", "such as [10, 20-30]"},
 	{VHOST("vlan: {trunk: [30-20]}"), 2, 52, "ports[0].vlan.trunk", "'30-20'"},
 	{VHOST("policy: {macs: [x]}"), 2, 54, "ports[0].policy.macs", "52:54:00:00:00:01"},
