@@ -230,8 +230,10 @@ static int follow(struct job *j)
 		int rc = connection_receive(j->cli->connection, -1, &message);
 		if (rc == -EINTR)
 			continue;
-		if (rc < 0)
-			return cli_fail(j->cli, "weftd closed the connection");
+		if (rc < 0) {
+			cli_fail(j->cli, "weftd closed the connection");
+			return CLI_UNREACHABLE;
+		}
 		const char *method = get_text(message, "method");
 		const json_t *params = json_object_get(message, "params");
 		if (strcmp(method, "capture.end") == 0) {

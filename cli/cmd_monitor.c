@@ -71,7 +71,8 @@ static int follow(struct cli *cli)
 		if (fflush(stdout) == EOF)
 			return CLI_OK;
 	}
-	return cli_fail(cli, "weftd closed the connection");
+	cli_fail(cli, "weftd closed the connection");
+	return CLI_UNREACHABLE;
 }
 
 static int parse(struct cli *cli, int argc, char **argv, json_t *params, json_t *events)

@@ -115,11 +115,21 @@ mkdir "$T/later"
 DEADLINE=15 eventually '.[3].state == "down" and (.[3].pending | not)' port show
 [[ -S $T/later/late.sock ]] || fail "no socket"
 
-info "SIGTERM: a clean end, however often it comes"
+info "SIGTERM: a clean end, however often it comes; who listens is told that there is no weftd any more"
 pid=$WEFTD_PID
+spawn "$T/monitor" "$WEFTCTL" -s "$SOCKET" monitor config
+monitor=$PID age=300
+heard() {
+	ctl config set fdb age $((++age)) >/dev/null
+	[[ -s $T/monitor ]]
+}
+wait_until 10 heard
 # More and more of them until the end.
 spawn "$T/impatient" bash -c "while kill -TERM $pid; do sleep 0.001; done"
 weft_stop
+got=0
+wait "$monitor" || got=$?
+[[ $got == 3 ]] || fail "monitor ended with status $got, expected 3"
 if ldd "$WEFTD" | finds libsystemd; then
 	wait_until 20 grep -q STOPPING=1 "$T/notified"
 fi
