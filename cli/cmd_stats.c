@@ -61,10 +61,15 @@ static void show_drops(struct cli *cli, const json_t *list)
 
 static int show(struct cli *cli, const json_t *result, const json_t *params)
 {
+	const char *port = get_text(params, "port");
 	const json_t *p;
 	uint64_t drops = 0;
 	size_t i;
 
+	if (json_array_size(result) == 0 && *port) {
+		printf("port %s is not open: weftctl port show %s says why\n", port, port);
+		return CLI_OK;
+	}
 	if (json_array_size(result) == 0) {
 		puts("no ports are open");
 		return CLI_OK;

@@ -13,14 +13,18 @@ static int start(struct api_call *call)
 {
 	const char *port = api_text(call, "port"), *dir = api_text(call, "dir");
 	unsigned dirs = CAPTURE_RX | CAPTURE_TX;
+	const struct running_port *p = running_port_find(call->daemon->running, port);
 	struct client *c = call->client;
 
 	if (c->capture)
 		return api_fail(call, API_E_BUSY, "port",
 			"this client captures already; one connection carries one capture");
-	if (!running_port_find(call->daemon->running, port))
+	if (!p)
 		return api_fail_rc(
 			call, running_no_port(call->daemon->running, port, &call->error));
+	if (!p->is_open)
+		return api_fail(call, API_E_REFUSED, "port", "port %s is not open: %s", port,
+			p->reason.text);
 	if (dir && strcmp(dir, "rx") == 0)
 		dirs = CAPTURE_RX;
 	else if (dir && strcmp(dir, "tx") == 0)
@@ -67,7 +71,8 @@ const struct api_method api_capture_methods[] = {
 			"right to change, as frames are other people's.",
 		.changes = true,
 		.params = params,
-		.errors = "1 no such port; 5 another capture runs on the port",
+		.errors = "1 no such port; 4 the port is not open; 5 another capture runs on the "
+			  "port",
 		.example = "{\"port\": \"vm1\", \"dir\": \"rx\", \"snaplen\": 128}",
 		.run = start},
 	{.name = "capture.stop",

@@ -45,6 +45,8 @@ grep -q 'standard output: No space left on device' "$T/full" || fail "said: $(<"
 info "port show: a port that cannot be opened is listed with the reason, the others work"
 says 'PORT +TYPE +STATE' port show
 says 'gone +af-xdp +failed.*nosuch0' port
+says 'port gone is not open: weftctl port show gone' stats show gone
+ctl_refuses 'port gone is not open: .*nosuch0' capture gone
 check 'length == 3' port show
 check '.[] | select(.name == "vm1") | .state == "down" and .config.vlan.access == 10 and (.rx_queues | length) == 2' port show
 check '.[] | select(.name == "gone") | .state == "failed" and .pending and (.why | test("nosuch0"))' port show
