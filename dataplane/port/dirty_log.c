@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 
 void dirty_log_mark(const struct dirty_log *log, uint64_t gpa, uint64_t len)
@@ -21,6 +22,25 @@ void dirty_log_mark(const struct dirty_log *log, uint64_t gpa, uint64_t len)
 		// Pairs with the VMM's exchange. Never "if not set": see the header.
 		__atomic_fetch_or(&log->base[page / 8], bit, __ATOMIC_RELEASE);
 	}
+}
+
+void dirty_log_mark_all(const struct dirty_log *log, uint64_t gpa, uint64_t len)
+{
+	const uint64_t end = gpa + len, byte = 8 * DIRTY_LOG_PAGE;
+	const uint64_t from = (gpa + byte - 1) / byte;
+	uint64_t to = end / byte;
+
+	if (end < gpa || from >= to) {
+		dirty_log_mark(log, gpa, len);
+		return;
+	}
+	// Bits of other memory share the first and the last byte.
+	dirty_log_mark(log, gpa, from * byte - gpa);
+	dirty_log_mark(log, to * byte, end - to * byte);
+	to = to < log->size ? to : log->size;
+	__atomic_thread_fence(__ATOMIC_RELEASE); // pairs with the VMM's exchange
+	if (from < to)
+		memset(log->base + from, 0xff, to - from);
 }
 
 int dirty_log_map(struct dirty_log *log, int fd, uint64_t size, uint64_t mem_end)

@@ -24,6 +24,10 @@ struct dirty_log {
 // and then copy what we had not written yet.
 void dirty_log_mark(const struct dirty_log *log, uint64_t gpa, uint64_t len);
 
+// Marks [gpa, gpa + len) as written where it is not known what was. No worker writes there meanwhile. The same order
+// holds; whole bytes are stored, as nothing but set bits can come of it.
+void dirty_log_mark_all(const struct dirty_log *log, uint64_t gpa, uint64_t len);
+
 // Maps `size` bytes of `fd`, which must be a tmpfs or hugetlbfs file at least so long, and which
 // must cover `mem_end`, the end of the highest region. 0, or -EINVAL, -ENOMEM. Replaces nothing:
 // the caller unmaps the previous one after a grace period.

@@ -213,7 +213,7 @@ static void detach(struct vhost_user *vu)
 	set_vid(vu->vid, NULL);
 	vu->vid = vu->connfd = -1;
 	vhost_user_drop_mem(vu);
-	vu->running = vu->stopped = vu->suspect = vu->stuck = false;
+	vu->running = vu->stopped = vu->suspect = vu->stuck = vu->unlogged = false;
 	vu->features = vu->own_features = 0;
 	// What this VMM said of its MTU is none of the next one's.
 	__atomic_store_n(
@@ -299,6 +299,7 @@ static int new_device(int vid)
 		return -1;
 	pthread_mutex_lock(&vu->lock);
 	vu->features = features | vu->own_features;
+	vu->unlogged = features & FEATURE(VHOST_F_LOG_ALL);
 	vu->suspect = false;
 	// Before its frames are taken: what was learnt of a guest that is gone must not be forgotten
 	// once this one's addresses are being learnt.
@@ -351,6 +352,10 @@ static int features_changed(int vid, uint64_t features)
 		return 0;
 	pthread_mutex_lock(&vu->lock);
 	vu->features = features | vu->own_features;
+	if (!(features & FEATURE(VHOST_F_LOG_ALL)))
+		vu->unlogged = false;
+	else if (!vu->log.base)
+		vu->unlogged = true;
 	pthread_mutex_unlock(&vu->lock);
 	return 0;
 }

@@ -57,6 +57,7 @@ struct vhost_user {
 	uint64_t own_features;   // of these, the ones that rte_vhost does not know
 	struct guestmem mem;
 	struct dirty_log log;
+	bool unlogged; // rings ran under LOG_ALL since the log came, if it did: it may be that of an earlier start
 	struct ring ring[RINGS_MAX];
 	uint64_t connections, refused;
 	char why[256]; // why the link is as it is

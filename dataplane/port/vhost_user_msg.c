@@ -104,6 +104,16 @@ static enum rte_vhost_msg_result set_mem_table(struct vhost_user *vu, struct mes
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
 
+// A VMM whose guest's driver starts while a migration runs, or that comes back to us then (QEMU is one), starts
+// the rings with LOG_ALL and sends the log after that. What they wrote meanwhile no log has, or one that the VMM
+// does not look at any more.
+static void mark_unlogged(struct vhost_user *vu)
+{
+	for (uint32_t i = 0; vu->unlogged && i < vu->mem.n; i++)
+		dirty_log_mark_all(&vu->log, vu->mem.regions[i].gpa, vu->mem.regions[i].size);
+	vu->unlogged = false;
+}
+
 static enum rte_vhost_msg_result set_log_base(struct vhost_user *vu, struct message *m)
 {
 	struct dirty_log log = {0};
@@ -123,6 +133,7 @@ static enum rte_vhost_msg_result set_log_base(struct vhost_user *vu, struct mess
 	vhost_user_drop_log(vu);
 	vu->log = log;
 	vhost_fault_watch(&vu->log, log.base, log.size);
+	mark_unlogged(vu);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
 

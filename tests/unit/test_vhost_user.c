@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The vhost-user port with well-behaved front ends: frames of every shape, queues, reconnects.
+#include "dataplane/port/dirty_log.h"
 #include "dataplane/port/vhost_user.h"
 
 #include "tests/lib/echo.h"
@@ -8,6 +9,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -271,6 +273,119 @@ static void firmware_then_kernel(void **state)
 	echo_stop(e);
 }
 
+// A dirty log that the guest's VMM sends: for a few pages more than there is memory, and a hole below it.
+struct log {
+	uint8_t *bits;
+	uint64_t size, from, pages; // of the guest's memory, in pages
+};
+
+static void send_log(struct front_guest *g, struct log *l)
+{
+	int fd = memfd_create("log", MFD_CLOEXEC);
+
+	l->from = g->mem[0].gpa / DIRTY_LOG_PAGE;
+	l->pages = g->mem[0].size / DIRTY_LOG_PAGE;
+	l->size = (l->from + l->pages) / 8 + 8;
+	assert_int_equal(ftruncate(fd, (off_t)l->size), 0);
+	l->bits = mmap(NULL, l->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(l->bits, MAP_FAILED);
+	assert_int_equal(vhost_front_set_log_base(&g->front, l->size, 0, fd), 0);
+	close(fd);
+}
+
+// How many pages are marked. None may be but the guest's.
+static uint64_t log_take(struct log *l)
+{
+	uint64_t n = 0;
+
+	for (uint64_t page = 0; page < l->size * 8; page++) {
+		bool marked = l->bits[page / 8] >> (page % 8) & 1;
+
+		assert_true(!marked || page - l->from < l->pages);
+		n += marked;
+	}
+	munmap(l->bits, l->size);
+	return n;
+}
+
+// QEMU sends the log before LOG_ALL where a migration finds a driver at work: only what is written from then on is
+// marked. Where a driver starts, or a daemon, while one runs, it is sent once the rings run: what was written before it
+// came is not known.
+static void what_no_log_has(void **state)
+{
+	const uint64_t log_all = 1ull << VHOST_F_LOG_ALL;
+	struct port_config c = {0};
+	struct echo *e = echo_start(&c);
+	struct front_guest_config gc = {
+		.socket = e->path, .features = V1 | MRG | log_all, .ring_size = 64};
+	struct front_guest g;
+	struct log log, longer;
+
+	assert_int_equal(front_guest_init(&g, &gc), 0);
+	assert_int_equal(front_guest_meet(&g), 0);
+	assert_int_equal(front_guest_negotiate(&g), 0);
+	start_driver(&g, V1 | MRG, 64);
+	assert_true(echo_wait(&e->links_up, 1));
+	echo_round_trip(&g, 0, 100, 1);
+	send_log(&g, &log);
+	assert_int_equal(vhost_front_set_features(&g.front, g.features | log_all), 0);
+	echo_round_trip(&g, 0, 100, 2);
+	// More memory is to come. The VMM still looks at the log that it had.
+	send_log(&g, &longer);
+	assert_in_range(log_take(&log), 1, 8);
+	echo_round_trip(&g, 0, 100, 3);
+	assert_in_range(log_take(&longer), 1, 8);
+
+	// Each with the log of the last in place.
+	for (unsigned i = 2; i < 5; i++) {
+		assert_int_equal(front_guest_enable(&g, false), 0);
+		assert_int_equal(front_guest_stop(&g), 0);
+		start_driver(&g, V1 | MRG | log_all, 64);
+		assert_true(echo_wait(&e->links_up, i));
+		echo_round_trip(&g, 0, 100, i);
+		send_log(&g, &log);
+		send_log(&g, &longer);
+		assert_int_equal(log_take(&log), log.pages);
+		echo_round_trip(&g, 0, 100, i);
+		assert_in_range(log_take(&longer), 1, 8);
+	}
+	// Called off, and begun again.
+	assert_int_equal(vhost_front_set_features(&g.front, g.features & ~log_all), 0);
+	send_log(&g, &log);
+	assert_int_equal(vhost_front_set_features(&g.front, g.features), 0);
+	echo_round_trip(&g, 0, 100, 9);
+	assert_in_range(log_take(&log), 1, 8);
+	front_guest_fini(&g);
+
+	// A daemon that comes to a migration that runs.
+	assert_int_equal(front_guest_init(&g, &gc), 0);
+	assert_int_equal(front_guest_connect(&g), 0);
+	assert_true(echo_wait(&e->links_up, 5));
+	echo_round_trip(&g, 0, 100, 1);
+	send_log(&g, &log);
+	assert_int_equal(log_take(&log), log.pages);
+	front_guest_fini(&g);
+	echo_stop(e);
+}
+
+// The quick way to mark a range marks the pages that the other does: byte by byte, from and to any page, to the log's end.
+static void all_of_a_range(void **state)
+{
+	for (uint64_t from = 0; from < 20; from++) {
+		for (uint64_t pages = 0; pages < 60; pages++) {
+			uint8_t a[9] = {0}, b[9] = {0};
+			const struct dirty_log one = {a, 8}, all = {b, 8};
+			const uint64_t at = from * DIRTY_LOG_PAGE + from % 2;
+			const uint64_t len = pages * DIRTY_LOG_PAGE + pages % 3;
+
+			dirty_log_mark(&one, at, len);
+			dirty_log_mark_all(&all, at, len);
+			assert_memory_equal(a, b, sizeof(a));
+			assert_true(!b[8]);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +398,8 @@ int main(void)
 		cmocka_unit_test(driver_without_memory),
 		cmocka_unit_test(client_mode),
 		cmocka_unit_test(firmware_then_kernel),
+		cmocka_unit_test(what_no_log_has),
+		cmocka_unit_test(all_of_a_range),
 	};
 
 	return cmocka_run_group_tests(tests, echo_start_eal, NULL);
