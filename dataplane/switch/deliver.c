@@ -345,14 +345,18 @@ void deliver_remember(struct forward *fw, uint32_t id, uint8_t at, uint32_t n)
 	remember(fw, id, unlikely(n_txq > 1) ? queue_of(f, n_txq) : 0, n, fw->each);
 }
 
-// How many of n frames there is room for where the last ones went, if that is known.
+#define ROOM_UNKNOWN UINT32_MAX
+
+// How many of n frames there is room for where the last ones went, if that is known. Unknown while another
+// worker is at that queue.
 static uint32_t room_for(struct forward *fw, const struct outlet *to, uint32_t n)
 {
 	struct port *port = fw->plan->port[to->port].port;
 
-	if (unlikely(!port || !port->ops->tx_room || port_load(&port->link) != PORT_LINK_UP) ||
-		!try_lock(fw, port, to->q))
+	if (unlikely(!port || !port->ops->tx_room || port_load(&port->link) != PORT_LINK_UP))
 		return n;
+	if (!try_lock(fw, port, to->q))
+		return ROOM_UNKNOWN;
 	const uint32_t need = (n * to->part + FRAME_BURST - 1) / FRAME_BURST * to->each;
 	const uint32_t room = port->ops->tx_room(port, to->q, need, port->stats[fw->worker]);
 	unlock(fw, port, to->q);
@@ -377,9 +381,12 @@ uint32_t deliver_room(struct forward *fw, const struct plan_rxq *rq)
 		patience_end(p);
 		return n;
 	}
+	const bool alone = fw->cycles - lane->elsewhere > limit * PATIENCE_CREDIT;
+	// What waits goes on waiting; else there is most often room.
+	if (unlikely(frames == ROOM_UNKNOWN))
+		return p->since && patience_lasts(p, fw->cycles, limit, alone) ? 0 : n;
 	// Of those that wait for the same receiver, another has the first choice in the next pass.
 	fw->first = (uint32_t)(rq - fw->plan->rxq[fw->worker]);
-	const bool alone = fw->cycles - lane->elsewhere > limit * PATIENCE_CREDIT;
 	patience_moves(p, fw->cycles, limit, frames);
 	if (!patience_lasts(p, fw->cycles, limit, alone)) {
 		patience_lost(p, fw->cycles);

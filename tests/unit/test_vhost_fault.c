@@ -46,6 +46,7 @@ static void on_fault(int sig)
 
 int munmap(void *at, size_t len)
 {
+	const volatile size_t old_len = len; // the fault may clobber what is in registers
 	long rc = syscall(SYS_munmap, at, len);
 
 	if (!probing || rc || len < 1 << 20)
@@ -59,7 +60,7 @@ int munmap(void *at, size_t len)
 		still_watched++;
 	}
 	close(fd);
-	return (int)syscall(SYS_munmap, at, still_watched ? len : 4096);
+	return (int)syscall(SYS_munmap, at, still_watched ? old_len : 4096);
 }
 
 static void start_guest(struct front_guest *g, uint64_t features)

@@ -8,10 +8,12 @@
 #include "tests/lib/craft.h"
 #include "tests/lib/switch_rig.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 #define LIMIT 1000u // ticks, of a nanosecond each
@@ -583,6 +585,46 @@ static void large_frames_wait_for_room_for_all_parts(void **state)
 	assert_int_equal(fake_backlog(r->port[0]), 0);
 }
 
+static void *let_go(void *lock)
+{
+	nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+	__atomic_store_n((uint32_t *)lock, 0, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+// Bug: while another worker was at the full queue, nothing was known of its room: the wait was over, and what
+// had waited was taken and dropped.
+static void another_worker_at_the_queue_ends_no_wait(void **state)
+{
+	struct rig *r = *state;
+	uint32_t *lock = &r->port[1]->tx_locks[0];
+	pthread_t thread;
+
+	r->fw.shared = true;
+	rig_send(r, 0, 0, 1);
+	rig_pass(r);
+	assert_int_equal(rig_got(r, 1), 1);
+	fake_set_room(r->port[1], 0, 0);
+	for (unsigned i = 0; i < 10; i++)
+		rig_send(r, 0, 0, 1);
+	rig_pass(r);
+	assert_int_equal(fake_backlog(r->port[0]), 10);
+	r->fw.cycles += LIMIT / 2;
+	__atomic_store_n(lock, 1, __ATOMIC_RELAXED);
+	pthread_create(&thread, NULL, let_go, lock);
+	rig_pass(r);
+	pthread_join(thread, NULL);
+	assert_int_equal(fake_backlog(r->port[0]), 10);
+	assert_int_equal(rig_dropped_at_all(r), 0);
+	// The wait is still the same one.
+	r->fw.cycles += LIMIT / 2;
+	rig_pass(r);
+	assert_int_equal(fake_backlog(r->port[0]), 10);
+	r->fw.cycles += 1;
+	rig_pass(r);
+	assert_int_equal(rig_dropped(r, 1, DROP_ring_full), 10);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, rig_teardown)
@@ -592,6 +634,7 @@ int main(void)
 		T(who_catches_up_is_waited_for),
 		T(each_wait_is_one_of_its_own),
 		T(a_wait_outlives_a_plan),
+		T(another_worker_at_the_queue_ends_no_wait),
 		T(news_are_no_new_patience),
 		T(trickles_are_waits),
 		T(who_is_slow_slows_its_sender),
