@@ -20,6 +20,7 @@ static const struct api_param fields[] = {
 		"port-failed, port-pending, port-down, no-guest, no-driver, ring-broken, "
 		"queues-unused, "
 		"guest-stalled, drops, not-zerocopy, worker-starved, worker-busy, fdb-full, "
+		"static-unused, "
 		"wakeup-refused or metrics-refused"},
 	{"level", API_TEXT, true,
 		"error: it does not work; warning: frames are or will be lost; note: it works, but "

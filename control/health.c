@@ -2,6 +2,7 @@
 // What is wrong with the switch: remembering counters, and looking at what they gained.
 #include "control/health.h"
 
+#include "control/config_value.h"
 #include "control/describe.h"
 #include "control/metrics.h"
 #include "control/wakeup.h"
@@ -228,6 +229,32 @@ static void look_at_fdb(const struct health *h, json_t *to)
 			n, max);
 }
 
+static bool carries(const struct vlan_config *v, uint16_t vid)
+{
+	if (!v->is_trunk)
+		return v->access == vid;
+	return v->native == vid || v->trunk[vid / 64] >> (vid % 64) & 1;
+}
+
+// The file may name any VLAN, and a port's may change.
+static void look_at_fixed(const struct running *r, json_t *to)
+{
+	const struct config_static *s;
+	char mac[MAC_TEXT];
+
+	for (unsigned i = 0; (s = running_fixed_at(r, i)); i++) {
+		const struct running_port *p = running_port_find(r, s->port);
+		if (!p || p->is_pending || carries(&p->config.sw.vlan, s->vid))
+			continue;
+		health_find(to, s->port, "static-unused", "note",
+			"port set PORT vlan ... has the port carry it; fdb del, and fdb add with "
+			"another "
+			"VLAN, corrects the address",
+			"the static address %s is not in use: the port does not carry its VLAN %u",
+			value_mac_text(s->mac, mac), s->vid);
+	}
+}
+
 static void look_at_wakeup(const struct wakeup *w, json_t *to)
 {
 	const char *remedy;
@@ -264,6 +291,7 @@ json_t *health_all(const struct health *h, uint64_t now_ns, const struct running
 	for (uint32_t i = 0; i < switch_n_workers(h->sw); i++)
 		look_at_worker(h, now_ns, i, to);
 	look_at_fdb(h, to);
+	look_at_fixed(r, to);
 	look_at_wakeup(w, to);
 	look_at_metrics(m, to);
 	return to;

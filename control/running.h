@@ -66,6 +66,9 @@ int running_fdb_add(
 	struct running *r, const uint8_t mac[6], uint16_t vid, const char *port, struct error *err);
 int running_fdb_del(struct running *r, const uint8_t mac[6], uint16_t vid, struct error *err);
 
+// The static addresses that are wanted; NULL: there are no more.
+const struct config_static *running_fixed_at(const struct running *r, unsigned i);
+
 // Workers, which the file lists. Ports that name workers go on naming the same ones; queues of one
 // that goes are taken over by others.
 int running_worker_add(struct running *r, uint32_t core, struct error *err);

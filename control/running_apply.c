@@ -62,6 +62,11 @@ static struct config_static *static_find(
 	return NULL;
 }
 
+const struct config_static *running_fixed_at(const struct running *r, unsigned i)
+{
+	return i < r->n_fixed ? &r->fixed[i] : NULL;
+}
+
 static void static_remove(struct running *r, struct config_static *s)
 {
 	*s = r->fixed[--r->n_fixed];

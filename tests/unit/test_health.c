@@ -334,6 +334,30 @@ static void a_table_of_addresses_that_fills_up(void **state)
 	switch_free(sw);
 }
 
+// The configuration has it, the table has not.
+static void a_static_address_in_a_vlan_that_its_port_lost(void **state)
+{
+	static const uint8_t mac[] = {0x52, 0x54, 0, 0, 0, 1};
+	struct running *r;
+	struct sw *sw = new_switch(&r);
+	struct health *h = health_new(sw);
+	json_t *seven = json_pack("{s:{s:i}}", "vlan", "access", 7);
+	json_t *trunk = json_pack("{s:{s:[s]}}", "vlan", "trunk", "1-6");
+	struct error err;
+
+	assert_int_equal(running_fdb_add(r, mac, 1, "a", &err), 0);
+	assert_false(has(h, S, r, "static-unused"));
+	assert_int_equal(running_port_set(r, "a", seven, &err), 0);
+	assert_true(has(h, S, r, "static-unused"));
+	assert_int_equal(running_port_set(r, "a", trunk, &err), 0);
+	assert_false(has(h, S, r, "static-unused"));
+	json_decref(seven);
+	json_decref(trunk);
+	health_free(h);
+	running_free(r);
+	switch_free(sw);
+}
+
 // What the file asks for and the kernel does not grant; not what nobody asks for.
 static void a_wakeup_that_is_refused(void **state)
 {
@@ -392,6 +416,7 @@ int main(void)
 		cmocka_unit_test(workers),
 		cmocka_unit_test(a_workers_past_fades),
 		cmocka_unit_test(a_table_of_addresses_that_fills_up),
+		cmocka_unit_test(a_static_address_in_a_vlan_that_its_port_lost),
 		cmocka_unit_test(a_wakeup_that_is_refused),
 		cmocka_unit_test(all_of_them),
 	};
