@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -217,7 +218,8 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (config_load(o.config, &config, &err) < 0) {
 		config_error_text(&err, o.config, text, sizeof(text));
-		return complain(text);
+		complain(text);
+		return o.check ? 1 : EX_CONFIG;
 	}
 	log_set_level(config->log_level);
 	if (o.check) {

@@ -180,10 +180,12 @@ tail -n 1 "$T/guests" | jq -e 'all(.[]; .connections == 2 and .doubled + .late <
 	fail "one connection until the stop, one after it were expected: $(tail -n 1 "$T/guests")"
 wait_until 10 stored -eq 0
 
-info "a crash: it is started again, and takes its ports over"
-pid=$(property MainPID)
-inside kill -KILL "$pid"
-wait_until 20 is_new "$pid"
+info "crashes: it is started again however often, and takes its ports over"
+for _ in {1..8}; do
+	pid=$(property MainPID)
+	inside kill -KILL "$pid"
+	wait_until 20 is_new "$pid"
+done
 wait_until 20 state '.uplink == "up" and .host == "up" and .vm1 == "down"'
 
 info "restart and stop: sockets, tap and XDP program are gone, and systemd has no complaint"
@@ -200,5 +202,7 @@ is Result success || fail "stop: $(property Result)"
 info "a bad configuration: it does not start, and the journal says why"
 echo 'portz: []' >"$T/root/etc/weft/weft.yaml"
 ! inside systemctl start weftd.service 2>/dev/null || fail "it started"
+is ActiveState failed || fail "a file with an error is tried again: $(property ActiveState)"
+is ExecMainStatus 78 || fail "its status is $(property ExecMainStatus)"
 inside journalctl --no-pager -o cat -u weftd.service | finds "unknown key 'portz', did you mean 'ports'" || fail "the journal does not say why"
 inside systemctl stop weftd.service
