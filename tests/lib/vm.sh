@@ -28,12 +28,14 @@ x86_64)
 	VM_QEMU=qemu-system-x86_64
 	VM_MACHINE=pc
 	VM_CONSOLE=ttyS0
+	VM_MEMORY=0 # where it begins
 	VM_CPU=Nehalem # the oldest x86-64-v2: it boots faster under emulation than `max`
 	;;
 aarch64)
 	VM_QEMU=qemu-system-aarch64
 	VM_MACHINE=virt,gic-version=3
 	VM_CONSOLE=ttyAMA0
+	VM_MEMORY=0x40000000
 	VM_CPU=max
 	;;
 esac
@@ -157,6 +159,24 @@ for request in ({"execute": "qmp_capabilities"},
 print(json.dumps(answer["return"]))
 PYTHON
 }
+
+# vm_arrived OLD NEW: OLD has been migrated to NEW, which was started with -S. What the switch wrote to its memory
+# must have arrived (tests/lib/guest_memory.py); then it goes on.
+vm_arrived() {
+	local queue said
+	local -a queues=()
+	for queue in 0 1; do
+		queues+=("$(vm_qmp "$1" x-query-virtio-queue-status "{\"path\": \"/machine/peripheral/nic0/virtio-backend\", \"queue\": $queue}")")
+	done
+	wait_until 20 vm_has_loaded "$2"
+	said=$("$WEFT_ROOT/tests/lib/guest_memory.py" "${VM_PID[$1]}" "${VM_PID[$2]}" "$VM_ACCEL" "$VM_MEMORY" \
+		"${queues[@]}" 2>&1) || fail "$said"
+	info "$said"
+	vm_qmp "$2" cont >/dev/null
+}
+
+# vm_has_loaded NAME: has all of a migration to it been taken in?
+vm_has_loaded() { [[ $(vm_qmp "$1" query-status | jq -r .status) == paused ]]; }
 
 # vm_stop NAME: turns the guest off at once.
 vm_stop() {

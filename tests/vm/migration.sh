@@ -58,7 +58,7 @@ WATCH=$PID
 wait_until 10 grep -q ready "$T/watch"
 guest_pktgen old 10.0.0.9 02:00:00:00:00:09 1000
 
-vm_start new "$T/vm-b.sock" 52:54:00:00:00:01 -- -incoming "unix:$T/migrate.sock"
+vm_start new "$T/vm-b.sock" 52:54:00:00:00:01 -- -S -incoming "unix:$T/migrate.sock"
 wait_until 20 test -S "$T/migrate.sock"
 spawn "$T/capture" ip netns exec "$(ns h)" tcpdump -n -l -e -i eth0 'ether src 52:54:00:00:00:01 and not ip'
 spawn "$T/ping" ip netns exec "$(ns h)" ping -n -D -i 0.01 -W 1 10.0.0.1
@@ -78,6 +78,9 @@ wait_until 90 migration_is_over
 vm_qmp old query-migrate >"$T/migration.json"
 migration_is completed || fail "the migration failed: $(<"$T/migration.json") $(tail -n 3 "$T/new.qemu")"
 info "$(jq -r '"migrated \(.ram.transferred / 1e6 | floor) MB in \(."total-time") ms, guest stopped for \(.downtime) ms"' "$T/migration.json")"
+arrived=$(now_ms)
+vm_arrived old new
+info "its memory was compared for $(($(now_ms) - arrived)) ms, which its outage includes"
 vm_stop old
 
 eventually '.[0].state == "up"' port show vm
