@@ -27,8 +27,10 @@ static uint32_t l4_len(const uint8_t *ip, const struct eth_layers *l)
 // Claims a segment if the frame is longer than the device receives any.
 static void segment_claim(struct frame *f, const struct eth_layers *l, uint32_t mtu)
 {
+	if (f->len <= l->l3 + mtu || l->proto != IPPROTO_TCP)
+		return;
 	uint32_t headers = l->l4 - l->l3 + (frame_head_const(f)[l->l4 + 12] >> 4) * 4u;
-	if (f->len <= l->l3 + mtu || l->proto != IPPROTO_TCP || headers >= mtu)
+	if (headers >= mtu)
 		return;
 	f->offload.gso_type =
 		l->type == ETH_TYPE_IPV4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
