@@ -87,7 +87,8 @@ eventually '.[0].state == "up"' port show vm
 until_true 20 ping_ok h 10.0.0.1 56 3 || {
 	ctl port show vm
 	ctl stats show
-	vm_exec new 'cat /proc/uptime /proc/interrupts; ip -s link show eth0' 10 || info "the guest does not answer"
+	tail -n 20 "$T/new.console"
+	vm_exec new 'cat /proc/uptime /proc/interrupts /proc/net/dev' 10 || info "the guest does not answer"
 	fail "no ping once the guest has moved"
 }
 wait_until 20 so_many $(($(grep -c icmp_seq "$T/ping") + 50))
