@@ -79,7 +79,7 @@ static int connect_again(struct cli *cli)
 
 static int look(struct top_screen *s)
 {
-	json_t *ports = NULL, *workers = NULL, *addresses = NULL;
+	json_t *ports = NULL, *workers = NULL, *table = NULL;
 	int status = connect_again(s->cli);
 
 	if (status == CLI_OK)
@@ -87,23 +87,19 @@ static int look(struct top_screen *s)
 	if (status == CLI_OK)
 		status = call(s, "worker.show", &workers);
 	if (status == CLI_OK)
-		status = call(s, "vlan.show", &addresses);
+		status = call(s, "fdb.size", &table);
 	if (status == CLI_OK) {
-		const json_t *v;
-		size_t i;
 		uint64_t then = s->top.last_ns, now = now_ns();
 		top_update(&s->top, ports, workers, now);
 		if (s->cli->json && then)
 			print_difference(s, ports, workers, (double)(now - then) / 1e9);
-		s->top.n_addresses = 0;
-		json_array_foreach (addresses, i, v)
-			s->top.n_addresses += (unsigned)get_number(v, "addresses");
+		s->top.n_addresses = (unsigned)get_number(table, "addresses");
 	}
 	json_decref(s->ports);
 	json_decref(s->workers);
 	s->ports = ports;
 	s->workers = workers;
-	json_decref(addresses);
+	json_decref(table);
 	return status;
 }
 

@@ -102,6 +102,15 @@ static int flush(struct api_call *call)
 	return 0;
 }
 
+static int size(struct api_call *call)
+{
+	uint32_t n, max;
+
+	switch_fdb_size(call->daemon->sw, &n, &max);
+	call->result = json_pack("{s:I, s:I}", "addresses", (json_int_t)n, "max", (json_int_t)max);
+	return 0;
+}
+
 static const struct api_param show_params[] = {{"port", API_PORT, false, "only on this port"},
 	{"vlan", API_VLAN, false, "only in this VLAN"},
 	{"mac", API_MAC, false, "only this address"}, {NULL}};
@@ -119,6 +128,10 @@ static const struct api_param flush_params[] = {{"port", API_PORT, false, "only 
 static const struct api_param flush_fields[] = {
 	{"flushed", API_NUMBER, true, "how many addresses were forgotten"}, {NULL}};
 
+static const struct api_param size_fields[] = {
+	{"addresses", API_NUMBER, true, "how many are known, in all VLANs"},
+	{"max", API_NUMBER, true, "how many there is room for: fdb.max"}, {NULL}};
+
 const struct api_method api_fdb_methods[] = {
 	{.name = "fdb.show",
 		.help = "Lists the addresses that the switch knows.",
@@ -128,6 +141,11 @@ const struct api_method api_fdb_methods[] = {
 		.errors = "1 no such port",
 		.example = "{\"vlan\": 10}",
 		.run = show},
+	{.name = "fdb.size",
+		.help = "How many addresses the switch knows; costs nothing, however many.",
+		.result = size_fields,
+		.example = "{}",
+		.run = size},
 	{.name = "fdb.add",
 		.help = "Adds a static address, which never ages and never moves.",
 		.changes = true,

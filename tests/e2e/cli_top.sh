@@ -43,7 +43,7 @@ while True:
         result = {"version": "0"} if ask["method"] == "version.show" else []
         f.write(json.dumps({"jsonrpc": "2.0", "id": ask["id"], "result": result}) + "\n")
         f.flush()
-        if ask["method"] == "vlan.show":
+        if ask["method"] == "fdb.size":
             break
     f.close()
 PY

@@ -635,6 +635,11 @@ static void changes_are_kept_and_can_be_undone(void **state)
 	assert_int_equal(p->config.sw.port.mtu, 0);
 	json_decref(ask(
 		fd, "fdb.add", "{\"mac\": \"52:54:00:00:00:07\", \"port\": \"vm2\", \"vlan\": 5}"));
+	a = ask(fd, "fdb.size", "{}");
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(a, "result"), "addresses")), 1);
+	assert_true(json_integer_value(json_object_get(json_object_get(a, "result"), "max")) > 1);
+	json_decref(a);
 	json_decref(ask(fd, "worker.set", "{\"port\": \"vm2\", \"queue\": 0, \"worker\": 0}"));
 	a = ask(fd, "config.show", "{}");
 	assert_false(json_is_true(json_object_get(json_object_get(a, "result"), "saved")));
