@@ -4,15 +4,6 @@
 
 #include "control/daemon.h"
 
-static const char *membership(const struct vlan_config *v, uint16_t vid)
-{
-	if (!v->is_trunk)
-		return v->access == vid ? "access" : NULL;
-	if (v->native == vid)
-		return "native";
-	return v->trunk[vid / 64] >> (vid % 64) & 1 ? "trunk" : NULL;
-}
-
 static void count_addresses_of(uint32_t *n, uint16_t vid)
 {
 	if (vid < VLAN_N)
@@ -29,13 +20,13 @@ static int each_address(void *ctx, const struct switch_fdb_entry *e)
 static bool is_named(const struct running *r, uint16_t vid)
 {
 	for (unsigned i = 0; i < running_n_ports(r); i++) {
-		const struct vlan_config *v = &running_port_at(r, i)->config.sw.vlan;
-		const char *m = membership(v, vid);
+		const struct running_port *p = running_port_at(r, i);
+		const char *m = running_port_carries(p, vid);
 		unsigned n = 0;
 		if (m && m[0] != 't')
 			return true;
 		for (unsigned w = 0; m && w < VLAN_N / 64; w++)
-			n += __builtin_popcountll(v->trunk[w]);
+			n += __builtin_popcountll(p->config.sw.vlan.trunk[w]);
 		if (m && n < VLAN_N - 2)
 			return true;
 	}
@@ -54,11 +45,12 @@ static int show(struct api_call *call)
 			continue;
 		json_t *ports = json_array();
 		for (unsigned i = 0; i < running_n_ports(r); i++) {
-			const struct switch_port_config *c = &running_port_at(r, i)->config.sw;
-			const char *m = membership(&c->vlan, vid);
+			const struct running_port *p = running_port_at(r, i);
+			const char *m = running_port_carries(p, vid);
 			if (m)
-				json_array_append_new(ports,
-					json_pack("{s:s, s:s}", "port", c->port.name, "mode", m));
+				json_array_append_new(
+					ports, json_pack("{s:s, s:s}", "port",
+						       p->config.sw.port.name, "mode", m));
 		}
 		json_array_append_new(
 			call->result, json_pack("{s:i, s:I, s:o}", "vlan", (int)vid, "addresses",

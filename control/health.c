@@ -229,13 +229,6 @@ static void look_at_fdb(const struct health *h, json_t *to)
 			n, max);
 }
 
-static bool carries(const struct vlan_config *v, uint16_t vid)
-{
-	if (!v->is_trunk)
-		return v->access == vid;
-	return v->native == vid || v->trunk[vid / 64] >> (vid % 64) & 1;
-}
-
 // The file may name any VLAN, and a port's may change.
 static void look_at_fixed(const struct running *r, json_t *to)
 {
@@ -244,12 +237,11 @@ static void look_at_fixed(const struct running *r, json_t *to)
 
 	for (unsigned i = 0; (s = running_fixed_at(r, i)); i++) {
 		const struct running_port *p = running_port_find(r, s->port);
-		if (!p || p->is_pending || carries(&p->config.sw.vlan, s->vid))
+		if (!p || p->is_pending || running_port_carries(p, s->vid))
 			continue;
 		health_find(to, s->port, "static-unused", "note",
 			"port set PORT vlan ... has the port carry it; fdb del, and fdb add with "
-			"another "
-			"VLAN, corrects the address",
+			"another VLAN, corrects the address",
 			"the static address %s is not in use: the port does not carry its VLAN %u",
 			value_mac_text(s->mac, mac), s->vid);
 	}

@@ -52,6 +52,8 @@ json_t *running_json(const struct running *r);
 unsigned running_n_ports(const struct running *r);
 const struct running_port *running_port_at(const struct running *r, unsigned i);
 const struct running_port *running_port_find(const struct running *r, const char *name);
+// How a port carries a VLAN: "access", "native" or "trunk"; NULL: it does not.
+const char *running_port_carries(const struct running_port *p, uint16_t vid);
 // Sets *err to "unknown port", with the nearest name there is, and returns -ENOENT.
 int running_no_port(const struct running *r, const char *name, struct error *err);
 

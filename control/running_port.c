@@ -39,6 +39,17 @@ unsigned running_n_ports(const struct running *r)
 	return r->n_ports;
 }
 
+const char *running_port_carries(const struct running_port *p, uint16_t vid)
+{
+	const struct vlan_config *v = &p->config.sw.vlan;
+
+	if (!v->is_trunk)
+		return v->access == vid ? "access" : NULL;
+	if (v->native == vid)
+		return "native";
+	return v->trunk[vid / 64] >> (vid % 64) & 1 ? "trunk" : NULL;
+}
+
 const struct running_port *running_port_at(const struct running *r, unsigned i)
 {
 	return &r->ports[i];
