@@ -213,6 +213,12 @@ struct gen_wake *gen_wake_start(int core);
 bool gen_wake_trip(struct gen_wake *w, uint64_t limit_ns);
 void gen_wake_stop(struct gen_wake *w);
 
+// gen_stall.c: watches how long the host takes a core away. NULL: no such core.
+struct gen_stall;
+struct gen_stall *gen_stall_start(int core);
+// The longest time so far, in ms; -1 if that was not to be had (NULL, no right to real-time threads).
+double gen_stall_stop(struct gen_stall *s);
+
 // The commands. 0 or 1 for exit().
 int gen_load(struct gen *g);  // flood or paced
 int gen_ping(struct gen *g);  // ping-pong
@@ -229,6 +235,8 @@ struct gen_result {
 	uint64_t switches; // how often it was preempted
 	double load;       // load average at the start
 	double behind;     // paced: most frames a guest was behind its schedule
+	double stall_ms
+		[2]; // paced: longest time that our core, and the switch's, was away; -1: unknown
 	uint64_t trips, trips_lost;
 };
 void gen_report(const struct gen *g, const struct gen_result *r);

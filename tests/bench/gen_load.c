@@ -181,6 +181,7 @@ static void subtract(struct gen_stats *a, const struct gen_stats *b)
 int gen_load(struct gen *g)
 {
 	struct gen_result r = {.load = gen_others(), .rtt_before = gen_rtt(g)};
+	struct gen_stall *stall[2] = {NULL, NULL};
 	struct gen_stats before, after;
 	double behind;
 	uint64_t start, cpu;
@@ -199,7 +200,13 @@ int gen_load(struct gen *g)
 	g->n_slices = 0;
 	g->slice_ticks = (uint64_t)(SLICE_S * g->ticks_hz);
 	g->busy_ticks = g->busy_frames = g->busy_passes = 0;
+	if (g->opt.rate > 0) {
+		stall[0] = gen_stall_start(g->opt.core);
+		stall[1] = gen_stall_start(g->opt.peer_core);
+	}
 	run(g, g->opt.seconds, &r.behind);
+	for (unsigned i = 0; i < 2; i++)
+		r.stall_ms[i] = gen_stall_stop(stall[i]);
 	r.switches = gen_switches() - r.switches;
 	r.seconds = (double)(clock_now_ns() - start) / 1e9;
 	r.cpu_share = (double)(clock_cpu_ns() - cpu) / 1e9 / r.seconds;

@@ -154,7 +154,8 @@ void gen_report(const struct gen *g, const struct gen_result *r)
 		(unsigned long long)a->rx_other, (unsigned long long)a->overrun,
 		(unsigned long long)s->tx_full, (unsigned long long)s->kicks);
 	if (g->opt.rate > 0)
-		printf("\"rate\": %.0f, \"behind\": %.0f, ", g->opt.rate, r->behind);
+		printf("\"rate\": %.0f, \"behind\": %.0f, \"stall_ms\": [%.2f, %.2f], ",
+			g->opt.rate, r->behind, r->stall_ms[0], r->stall_ms[1]);
 	if (r->trips || r->trips_lost)
 		printf("\"trips\": %llu, \"trips_lost\": %llu, ", (unsigned long long)r->trips,
 			(unsigned long long)r->trips_lost);

@@ -26,6 +26,8 @@ def one_line(case, r):
         text += f", best slices {r['slice_p90_mpps']:.1f} Mpps"
     if "p99_us" in r:
         text += f", p50 {r['p50_us']:.2f} p99 {r['p99_us']:.2f} us"
+    if "stall_ms" in r:
+        text += f", cores away for {r['stall_ms'][0]:.1f} and {r['stall_ms'][1]:.1f} ms at most"
     if "cycles_per_frame" in r:
         text += f", {r['cycles_per_frame']:.1f} cycles a frame"
     bad = sum(r.get(k, 0) for k in ("doubled", "altered", "late", "bad_header"))
