@@ -438,6 +438,7 @@ const struct port_ops af_xdp_ops = {
 	.steer = af_xdp_steer,
 	.steer_check = af_xdp_steer_check,
 	.rx = af_xdp_rx,
+	.rx_spills = true,
 	.rx_backlog = af_xdp_rx_backlog,
 	.rx_done = af_xdp_rx_done,
 	.tx = af_xdp_tx,

@@ -128,6 +128,8 @@ struct port_ops {
 	// W. How many frames rx would find now, at most `want`, that stay where they are until they are lent.
 	// 0: none, and rx need not be called. Or PORT_BACKLOG_UNKNOWN. May be NULL: not known.
 	uint32_t (*rx_backlog)(struct port *port, unsigned q, uint32_t want, struct port_stats *st);
+	// Frames that rx does not lend in time are lost: whoever sends them cannot be held up.
+	bool rx_spills;
 	// W. Gives the frames of the last rx back, once, after all destinations have copied.
 	void (*rx_done)(struct port *port, unsigned q, struct burst *b);
 	// W. Copies the frames f[list[0..n)] into queue `q` in this order and publishes them once.

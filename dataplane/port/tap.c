@@ -518,6 +518,7 @@ const struct port_ops tap_ops = {
 	.describe = tap_describe,
 	.tick = tap_tick,
 	.rx = tap_rx,
+	.rx_spills = true,
 	.rx_done = tap_rx_done,
 	.tx = tap_tx,
 	.notify = tap_notify,

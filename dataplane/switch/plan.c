@@ -45,6 +45,7 @@ static void add_queues(struct plan *plan, const struct plan_input *in)
 			.stats = in->port->stats[w],
 			.id = (uint16_t)in->port->id,
 			.q = (uint16_t)q,
+			.spills = in->port->ops->rx_spills,
 		};
 	}
 }

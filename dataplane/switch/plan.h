@@ -76,6 +76,7 @@ struct plan_rxq {
 	struct port_stats *stats; // the polling worker's
 	uint16_t id;              // of the port
 	uint16_t q;
+	bool spills; // port_ops.rx_spills
 };
 
 // What holds for all ports: how workers do their work.

@@ -2,8 +2,9 @@
 // A worker: the thread that polls receive queues, forwards, and sleeps when there is nothing to do.
 //
 // A pass. For each queue of the plan: take a burst, forward it, give it back. Then one full fence,
-// then the notifications of all queues touched, then a quiescent state: nothing got from the plan
-// is kept across it.
+// then the notifications of all queues touched. Queues that would lose what they cannot lend catch up
+// (behind.h), and those they touched are notified. Then a quiescent state: nothing got from the plan is
+// kept across it.
 //
 // Sleep. After `idle` ticks without a frame the worker asks every queue to wake it (arm: writes the
 // wish, full fence, looks at the ring again), looks whether the plan is still the one whose queues

@@ -140,6 +140,7 @@ struct gen_guest {
 	uint8_t *gather;           // a frame in several buffers, for verification
 	struct front_guest_queue *txq, *rxq;
 	struct gen_packet *packet; // instead of a guest: a Linux interface
+	uint64_t rx_before;        // frames received before the measured time
 	struct front_guest guest;
 };
 
@@ -230,6 +231,9 @@ struct gen_result {
 	double seconds;       // measured
 	struct gen_stats st;  // of these seconds
 	struct gen_stats all; // of everything, warm-up and what arrived afterwards included
+	uint64_t
+		least_frames; // of the measured seconds: what the receiver with the fewest got; load
+	unsigned receivers;
 	double rtt_before, rtt_after;
 	double cpu_share; // CPU time of the generator over wall time: < 1 when others ran on its core
 	uint64_t switches; // how often it was preempted

@@ -178,6 +178,27 @@ static void subtract(struct gen_stats *a, const struct gen_stats *b)
 		to[i] -= from[i];
 }
 
+static bool receives(const struct gen *g, const struct gen_guest *w)
+{
+	return g->opt.pattern == GEN_ONEWAY ? w->me & 1 : w->sends;
+}
+
+// Who received least since rx_before was noted.
+static void note_least(const struct gen *g, struct gen_result *r)
+{
+	r->least_frames = UINT64_MAX;
+	for (unsigned i = 0; i < g->n; i++) {
+		const struct gen_guest *w = &g->guest[i];
+		uint64_t got = w->st.rx_frames - w->rx_before;
+
+		if (!receives(g, w))
+			continue;
+		r->receivers++;
+		if (got < r->least_frames)
+			r->least_frames = got;
+	}
+}
+
 int gen_load(struct gen *g)
 {
 	struct gen_result r = {.load = gen_others(), .rtt_before = gen_rtt(g)};
@@ -194,6 +215,8 @@ int gen_load(struct gen *g)
 	// after it. Loss is therefore counted over all of it.
 	memset(&g->hist, 0, sizeof(g->hist));
 	gen_sum(g, &before);
+	for (unsigned i = 0; i < g->n; i++)
+		g->guest[i].rx_before = g->guest[i].st.rx_frames;
 	start = clock_now_ns();
 	cpu = clock_cpu_ns();
 	r.switches = gen_switches();
@@ -210,6 +233,7 @@ int gen_load(struct gen *g)
 	r.switches = gen_switches() - r.switches;
 	r.seconds = (double)(clock_now_ns() - start) / 1e9;
 	r.cpu_share = (double)(clock_cpu_ns() - cpu) / 1e9 / r.seconds;
+	note_least(g, &r);
 	gen_sum(g, &r.st);
 	subtract(&r.st, &before);
 	gen_drain(g, 50, 2000);

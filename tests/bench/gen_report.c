@@ -103,7 +103,7 @@ static void print_settings(const struct gen *g)
 
 // The least share of its core that the generator must have had. An interface has the kernel's threads at
 // work there too, which is a part of what is measured.
-static double least_share(const struct gen *g)
+static double least_cpu(const struct gen *g)
 {
 	for (unsigned i = 0; i < g->n; i++)
 		if (g->guest[i].packet)
@@ -116,7 +116,7 @@ static void print_machine(const struct gen *g, const struct gen_result *r)
 	bool near = r->rtt_before < CACHE_LINE_NEAR_NS && r->rtt_after < CACHE_LINE_NEAR_NS;
 	double change = r->rtt_before > 0 ? r->rtt_after / r->rtt_before : 0;
 	// Others on the generator's core, or cores that moved: not a result to judge by.
-	bool disturbed = r->cpu_share > 0 && r->cpu_share < least_share(g);
+	bool disturbed = r->cpu_share > 0 && r->cpu_share < least_cpu(g);
 
 	printf("\"ticks_hz\": %.0f, ", g->ticks_hz);
 	printf("\"rtt_ns\": [%.0f, %.0f], \"near\": %s, \"moved\": %s, ", r->rtt_before,
@@ -153,6 +153,9 @@ void gen_report(const struct gen *g, const struct gen_result *r)
 	printf("\"other\": %llu, \"overrun\": %llu, \"tx_full\": %llu, \"kicks\": %llu, ",
 		(unsigned long long)a->rx_other, (unsigned long long)a->overrun,
 		(unsigned long long)s->tx_full, (unsigned long long)s->kicks);
+	if (r->receivers)
+		printf("\"receivers\": %u, \"least_mpps\": %.4f, ", r->receivers,
+			(double)r->least_frames / r->seconds / 1e6);
 	if (g->opt.rate > 0)
 		printf("\"rate\": %.0f, \"behind\": %.0f, \"stall_ms\": [%.2f, %.2f], ",
 			g->opt.rate, r->behind, r->stall_ms[0], r->stall_ms[1]);

@@ -422,6 +422,7 @@ static void fake_disarm(struct port *port, unsigned q)
 const struct port_ops fake_port_ops = {.type = "fake", .open = fake_open, COMMON};
 const struct port_ops fake_steered_ops = {.type = "fake-nic",
 	.open = steered_open,
+	.rx_spills = true,
 	.steer = fake_steer,
 	.steer_check = fake_steer_check,
 	COMMON};

@@ -6,7 +6,6 @@
 // the test for races.
 #include "dataplane/switch/worker.h"
 
-#include "dataplane/port/cycles.h"
 #include "dataplane/switch/switch.h"
 #include "tests/lib/fake_port.h"
 #include "tests/lib/switch_load.h"
@@ -251,90 +250,6 @@ static void a_queue_that_moves_is_disarmed(void **state)
 	switch_free(sw);
 }
 
-static void an_announcement_for_a_port_that_left(void **state)
-{
-	static struct worker w;
-	static struct workers shared;
-	struct plan_common common = {.fdb = NULL};
-
-	assert_int_equal(fdb_new(16, &common.fdb), 0);
-	struct plan *plan = plan_new(1, &common, NULL, 0);
-	assert_non_null(plan);
-	announce_init(&shared.announce);
-	shared.cycles_hz = 1000000000;
-	w.shared = &shared;
-	assert_int_equal(event_ring_init(&w.events, -1), 0);
-	forward_init(&w.forward, 0, false, common.fdb, &w.events);
-	assert_true(announce_add(&shared.announce, 3, (const uint8_t[6]){2}));
-	assert_true(worker_pass(&w, plan));
-	assert_false(worker_pass(&w, plan));
-	event_ring_fini(&w.events);
-	fdb_free(common.fdb);
-	announce_fini(&shared.announce);
-	plan_free(plan);
-}
-
-// One port's queue takes long, the other's does not: the time goes to the one, and no more than there was.
-static void time_goes_to_the_port_that_takes_it(void **state)
-{
-	static struct worker w;
-	static struct workers shared;
-	struct lane lanes[2][PORT_QUEUES_MAX];
-	struct vlan_config vlan[2] = {{.access = 1}, {.access = 1}};
-	struct plan_input in[2];
-	struct port *port[2];
-	uint8_t f[64];
-	uint64_t before = 0, passes = 200;
-
-	memset(lanes, 0, sizeof(lanes));
-	memset(in, 0, sizeof(in));
-	for (unsigned i = 0; i < 2; i++) {
-		struct port_config c = {.type = "fake", .queues = 1};
-		snprintf(c.name, sizeof(c.name), "time%u", i);
-		const struct port_upcalls up = {0};
-		assert_int_equal(port_new(&c, &up, &port[i], NULL), 0);
-		port[i]->id = i;
-		in[i] = (struct plan_input){.port = port[i], .lanes = lanes[i], .vlan = &vlan[i]};
-	}
-	struct plan_common common = {.fdb = NULL};
-	assert_int_equal(fdb_new(16, &common.fdb), 0);
-	struct plan *plan = plan_new(1, &common, in, 2);
-	assert_non_null(plan);
-	announce_init(&shared.announce);
-	shared.cycles_hz = 1000000000; // a tick counts as a nanosecond
-	w.shared = &shared;
-	assert_int_equal(event_ring_init(&w.events, -1), 0);
-	forward_init(&w.forward, 0, false, common.fdb, &w.events);
-	fake_set_cost(port[0], 10000);
-	uint64_t start = cycles();
-	for (uint64_t i = 0; i < passes; i++) {
-		for (uint8_t p = 0; p < 2; p++) {
-			load_frame(f, p, 0, (uint8_t)(1 - p), 0, 0);
-			fake_send(port[p], 0, f, sizeof(f));
-		}
-		assert_true(worker_pass_timed(&w, plan));
-		assert_true(port[0]->stats[0]->cpu_ns - before >= 10000 * WORKER_TIMED_EACH - 1);
-		before = port[0]->stats[0]->cpu_ns;
-		assert_true(w.to_timed >= 1 && w.to_timed < 2 * WORKER_TIMED_EACH);
-	}
-	uint64_t all = (cycles() - start) * WORKER_TIMED_EACH;
-	assert_true(port[1]->stats[0]->cpu_ns > 0);
-	assert_true(port[0]->stats[0]->cpu_ns + port[1]->stats[0]->cpu_ns <= all);
-	// Other passes count none, nor does one without frames.
-	uint64_t other = port[1]->stats[0]->cpu_ns;
-	fake_send(port[0], 0, f, sizeof(f));
-	assert_true(worker_pass(&w, plan));
-	assert_false(worker_pass_timed(&w, plan));
-	assert_int_equal(port[0]->stats[0]->cpu_ns, before);
-	assert_int_equal(port[1]->stats[0]->cpu_ns, other);
-	event_ring_fini(&w.events);
-	fdb_free(common.fdb);
-	announce_fini(&shared.announce);
-	plan_free(plan);
-	for (unsigned i = 0; i < 2; i++)
-		port_free(port[i]);
-}
-
 static void a_polling_worker_does_not_sleep(void **state)
 {
 	struct switch_config config = {.n_workers = 1, .cores = {-1}, .idle_poll = true};
@@ -360,8 +275,6 @@ int main(void)
 		cmocka_unit_test(an_idle_worker_sleeps_until_it_is_kicked),
 		cmocka_unit_test(a_sleeping_worker_sees_a_new_port),
 		cmocka_unit_test(a_queue_that_moves_is_disarmed),
-		cmocka_unit_test(an_announcement_for_a_port_that_left),
-		cmocka_unit_test(time_goes_to_the_port_that_takes_it),
 		cmocka_unit_test(a_polling_worker_does_not_sleep),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
