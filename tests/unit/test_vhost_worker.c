@@ -219,6 +219,10 @@ static void frames_to_a_guest_wait_for_a_message(void **state)
 	assert_true(good);
 	assert_int_equal(calls.failed, 0);
 	assert_true(waits > 0);
+	// The last message has no answer: it may still be acted on.
+	for (unsigned t = 0; !rig.port->ops->tx_room(rig.port, 1, 1, &rig.st) && t < ECHO_WAIT_MS;
+		t++)
+		usleep(1000);
 	assert_true(takes_one(&g, 1));
 	// A queue that is disabled is not waited for.
 	vhost_front_set_vring_enable(&g.front, 2, false);
