@@ -130,9 +130,9 @@ static inline uint32_t *fdb_seen(struct fdb_entry e)
 	return &e.b->seen[e.way];
 }
 
-// The way whose key is this one, or any if none is. Which of the four it is cannot be predicted, so
+// Whether a way has this key, and which: any if none has. Which of the four it is cannot be predicted, so
 // nothing branches on it.
-static inline uint32_t fdb_way(const struct fdb_bucket *b, uint64_t key)
+static inline bool fdb_way(const struct fdb_bucket *b, uint64_t key, uint32_t *way)
 {
 #ifdef FDB_WIDE
 	// A vector's load is one for each key in it: aligned eight bytes are never torn.
@@ -141,23 +141,30 @@ static inline uint32_t fdb_way(const struct fdb_bucket *b, uint64_t key)
 	const unsigned found = (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(equal));
 
 	__atomic_signal_fence(__ATOMIC_ACQUIRE); // loads stay in their order on x86
-	return (uint32_t)__builtin_ctz(found | 1u << (FDB_WAYS - 1));
+	*way = (uint32_t)__builtin_ctz(found | 1u << (FDB_WAYS - 1));
+	return found;
 #else
-	return (__atomic_load_n(&b->key[1], __ATOMIC_ACQUIRE) == key) +
-	       2u * (__atomic_load_n(&b->key[2], __ATOMIC_ACQUIRE) == key) +
-	       3u * (__atomic_load_n(&b->key[3], __ATOMIC_ACQUIRE) == key);
+	const uint32_t in_0 = __atomic_load_n(&b->key[0], __ATOMIC_ACQUIRE) == key;
+	const uint32_t in_1 = __atomic_load_n(&b->key[1], __ATOMIC_ACQUIRE) == key;
+	const uint32_t in_2 = __atomic_load_n(&b->key[2], __ATOMIC_ACQUIRE) == key;
+	const uint32_t in_3 = __atomic_load_n(&b->key[3], __ATOMIC_ACQUIRE) == key;
+
+	*way = in_1 + 2u * in_2 + 3u * in_3;
+	return in_0 | in_1 | in_2 | in_3;
 #endif
 }
 
 // Looks through one bucket. The entry (for its `where` at *where), or none.
 static inline struct fdb_entry fdb_probe(struct fdb_bucket *b, uint64_t key, uint32_t *where)
 {
-	const uint32_t way = fdb_way(b, key);
+	uint32_t way;
+	const bool found = fdb_way(b, key, &way);
 	const uint32_t w = __atomic_load_n(&b->where[way], __ATOMIC_ACQUIRE);
 
-	// The answer, and the second look: pairs with the release fence of a writer between taking
-	// the key away and storing the value.
-	if (__builtin_expect(__atomic_load_n(&b->key[way], __ATOMIC_RELAXED) != key, 0))
+	// The second look: pairs with the release fence of a writer between taking the key away and
+	// storing the value. It does not replace the first: behind a value that was there before the
+	// key, it would find the key all the same.
+	if (__builtin_expect(!found || __atomic_load_n(&b->key[way], __ATOMIC_RELAXED) != key, 0))
 		return (struct fdb_entry){.b = NULL};
 	*where = w;
 	return (struct fdb_entry){.b = b, .way = way};

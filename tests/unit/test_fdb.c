@@ -2,11 +2,15 @@
 // The forwarding database: learning, moves, static entries, ageing, fair shares under a flood.
 #include "dataplane/switch/fdb.h"
 
+#include "dataplane/port/cycles.h"
+
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/time.h>
 #include <cmocka.h>
 
 static struct fdb *table(uint32_t max)
@@ -243,6 +247,59 @@ static void static_entries_fill_the_table_and_no_more(void **state)
 	fdb_free(fdb);
 }
 
+// Learns an address wherever a look-up for it is at the moment, as another worker may.
+static struct {
+	struct fdb *fdb;
+	volatile sig_atomic_t is_open;
+} meanwhile;
+
+static void learn_meanwhile(int sig)
+{
+	if (!meanwhile.is_open)
+		return;
+	meanwhile.is_open = false;
+	learn(meanwhile.fdb, key(0), 2, 0);
+}
+
+// Looks for an address until it is there. All that it may be told is the port where it is, though
+// another had its place before. `filled` ways of its bucket are taken.
+static void look_until_it_is_learnt(uint32_t filled)
+{
+	const struct itimerval often = {{0, 20}, {0, 20}}, never = {{0, 0}, {0, 0}};
+	struct fdb *fdb = table(16);
+	const uint64_t hash = fdb_hash(fdb, key(0));
+	struct fdb_bucket *home = fdb_bucket(fdb, hash);
+	const uint64_t end = clock_ns(CLOCK_MONOTONIC) + 1000000000;
+	uint32_t w = 2;
+
+	for (uint32_t i = 0; i < FDB_WAYS; i++)
+		fdb_bucket_alt(fdb, hash)->key[i] = key(200 + i);
+	for (uint32_t i = 0; i < FDB_WAYS; i++)
+		home->key[FDB_WAYS - 1 - i] = i < filled ? key(100 + i) : 0;
+	meanwhile.fdb = fdb;
+	signal(SIGALRM, learn_meanwhile);
+	setitimer(ITIMER_REAL, &often, NULL);
+	while (w == 2 && clock_ns(CLOCK_MONOTONIC) < end) {
+		home->where[FDB_WAYS - 1 - filled] = 1;
+		meanwhile.is_open = true;
+		while ((w = where(fdb, key(0))) == FDB_NONE)
+			;
+		meanwhile.is_open = false;
+		fdb_del(fdb, key(0));
+	}
+	setitimer(ITIMER_REAL, &never, NULL);
+	fdb_free(fdb);
+	assert_int_equal(w, 2);
+}
+
+// Bug: the way that is taken if no key is equal had its value read before its key. An address that was learnt
+// in between was told with the port that the way had before, which workers then remembered.
+static void what_is_learnt_meanwhile_has_no_old_port(void **state)
+{
+	look_until_it_is_learnt(0);
+	look_until_it_is_learnt(FDB_WAYS - 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +313,7 @@ int main(void)
 		cmocka_unit_test(the_oldest_goes_first),
 		cmocka_unit_test(a_late_port_gets_its_share),
 		cmocka_unit_test(static_entries_fill_the_table_and_no_more),
+		cmocka_unit_test(what_is_learnt_meanwhile_has_no_old_port),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
