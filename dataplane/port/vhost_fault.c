@@ -15,6 +15,8 @@
 // Of each port the regions of its memory and a dirty log.
 #define MAPPINGS_MAX (PORT_MAX * 9)
 
+#define PAGE_LARGEST (UINT64_C(1) << 34) // of huge ones
+
 // Written under `lock`, read by the handler: size is 0 while the rest changes.
 static struct mapping {
 	const void *owner;
@@ -25,6 +27,7 @@ static struct mapping {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction before;
+static uint64_t page_size; // written before the handler is there
 static __thread bool tolerant __attribute__((tls_model("initial-exec")));
 
 // Only what a signal handler may do: mmap is one system call.
@@ -48,11 +51,11 @@ static bool replace_watched(uintptr_t at)
 	return false;
 }
 
-// Pages are of one of these sizes; a part of one cannot be replaced.
+// Of whatever size the page is, from the kernel's own up to the hugest: a part of one cannot be replaced.
 static bool replace_page(uintptr_t at)
 {
-	for (unsigned shift = 12; shift <= 30; shift += 9)
-		if (replace(at >> shift << shift, UINT64_C(1) << shift))
+	for (uint64_t size = page_size; size <= PAGE_LARGEST; size *= 2)
+		if (replace(at & ~(uintptr_t)(size - 1), size))
 			return true;
 	return false;
 }
@@ -75,6 +78,7 @@ void vhost_fault_init(void)
 	pthread_mutex_lock(&lock);
 	if (!sigaction(SIGBUS, NULL, &now) && now.sa_sigaction != on_sigbus) {
 		before = now;
+		page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 		sigemptyset(&act.sa_mask);
 		sigaction(SIGBUS, &act, NULL);
 	}
