@@ -61,7 +61,7 @@ static int convert_workers(const struct conf *c, struct config *out, struct erro
 {
 	char key[64];
 	cpu_set_t cores;
-	bool known = sched_getaffinity(0, sizeof(cores), &cores) == 0;
+	bool known = switch_cpus(&cores) == 0;
 
 	out->sw.n_workers = c->n_workers;
 	for (uint32_t i = 0; i < c->n_workers; i++) {

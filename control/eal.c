@@ -115,7 +115,10 @@ int eal_start(const struct switch_config *config, struct error *err)
 	cpu_set_t cores;
 	int rc;
 
-	sched_getaffinity(0, sizeof(cores), &cores);
+	rc = switch_cpus(&cores);
+	if (rc < 0)
+		return error_set(
+			err, rc, "", "the CPUs that weftd may use are unknown: %s", strerror(-rc));
 	pthread_getname_np(pthread_self(), name, sizeof(name));
 	snprintf(prefix, sizeof(prefix), "weft-%d", (int)getpid());
 	lcore_text(config, &cores, lcore, sizeof(lcore));

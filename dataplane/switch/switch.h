@@ -9,6 +9,7 @@
 #include "dataplane/port/port.h"
 #include "dataplane/port/stats.h"
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -163,6 +164,10 @@ int switch_set_age(struct sw *sw, uint32_t age_s);
 // those learnt what has room, newest first; no port within its share loses any. Frames go on. -EINVAL
 // if there are more static addresses.
 int switch_set_fdb_max(struct sw *sw, uint32_t max, struct error *err);
+
+// CPUs that workers may run on: those of the first CPU_SETSIZE that the calling thread may use, however many
+// more there can be in this machine (DPDK's environment knows no others either). 0 or -errno. Any thread.
+int switch_cpus(cpu_set_t *out);
 
 struct switch_worker {
 	uint32_t id;

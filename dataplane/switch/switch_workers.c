@@ -27,9 +27,10 @@ int sw_check_workers(struct switch_config *c, struct error *err)
 {
 	cpu_set_t allowed;
 
-	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
-		return error_set(err, -errno, "workers",
-			"workers: the CPUs this process may use are unknown: %s", strerror(errno));
+	int rc = switch_cpus(&allowed);
+	if (rc < 0)
+		return error_set(err, rc, "workers",
+			"workers: the CPUs this process may use are unknown: %s", strerror(-rc));
 	if (c->n_workers == 0) {
 		c->n_workers = 1;
 		c->cores[0] = highest_core(&allowed);
