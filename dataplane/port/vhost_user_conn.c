@@ -14,6 +14,8 @@
 
 // A descriptor that the daemon opens at its start is less than this.
 #define PIPE_FDS 1024
+// As many descriptors as the daemon may have.
+#define FDS_MAX 65536
 // A peer that stops in the middle of a message holds up the event thread for no longer than this.
 #define PEER_TIMEOUT_MS 100
 
@@ -82,41 +84,80 @@ const char *vhost_user_waiting(const struct vhost_user *vu)
 				      : "waiting for a VMM to connect to the socket";
 }
 
-static const char *path_of(const struct sockaddr_un *a, socklen_t len)
+void vhost_user_bound_waits(int fd)
 {
-	return len > offsetof(struct sockaddr_un, sun_path) && a->sun_path[0] ? a->sun_path : "";
+	struct timeval tv = {.tv_usec = PEER_TIMEOUT_MS * 1000};
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 }
 
-// The socket of the newest connection on `path`. rte_vhost does not tell; the kernel knows. rte_vhost's
-// would stay open in another program; ours, such as the duplicates that a session has, would not.
-static int find_connfd(const char *path, int old)
+// What this end of a unix socket is called, or the other end; "" without a name in the file system. False:
+// it has no such end.
+static bool name_of(int fd, bool other_end, struct sockaddr_un *a)
+{
+	socklen_t len = sizeof(*a) - 1;
+
+	memset(a, 0, sizeof(*a));
+	return !(other_end ? getpeername(fd, (struct sockaddr *)a, &len)
+			   : getsockname(fd, (struct sockaddr *)a, &len)) &&
+	       a->sun_family == AF_UNIX;
+}
+
+// Whether fd is a socket that rte_vhost may just have connected or accepted. rte_vhost's would stay open in
+// another program; ours, such as the duplicates that a session has, would not. Those that were found
+// before have a bound on their waits.
+static bool is_new_socket(int fd)
+{
+	socklen_t len = sizeof(int), tlen = sizeof(struct timeval);
+	struct timeval tv;
+	int listening;
+
+	return fcntl(fd, F_GETFD) == 0 &&
+	       !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) && !listening &&
+	       !getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, &tlen) && !tv.tv_sec && !tv.tv_usec;
+}
+
+enum guess { NO, PERHAPS, SURELY };
+
+// Whether fd is a new connection of the port. The end that is ours says so where the VMM came to us. The VMM's
+// end has the name that the VMM gave it: not that of the port, if it sees other directories than we do, or if
+// it wants to be taken for another.
+static enum guess guess_connection(const struct vhost_user *vu, int fd)
+{
+	const struct port_config *c = &vu->port.config;
+	struct sockaddr_un a;
+
+	if (!is_new_socket(fd) || !name_of(fd, false, &a))
+		return NO;
+	if (!c->client)
+		return strcmp(a.sun_path, c->socket) ? NO : SURELY;
+	if (*a.sun_path || !name_of(fd, true, &a))
+		return NO;
+	if (!strcmp(a.sun_path, c->socket))
+		return SURELY;
+	for (const struct vhost_user *other = ports; other; other = other->next)
+		if (!strcmp(a.sun_path, other->port.config.socket))
+			return NO;
+	return fd > STDERR_FILENO ? PERHAPS : NO; // the log may go to a socket
+}
+
+// The socket of the port's new connection, from here on with a bound on its waits. rte_vhost does not tell; the
+// kernel knows. -1: it cannot be told. With the list locked.
+static int find_connfd(const struct vhost_user *vu)
 {
 	int best = -1;
 
-	for (int fd = 0; fd < 65536; fd++) {
-		struct sockaddr_un a = {0};
-		socklen_t len = sizeof(a) - 1, ilen = sizeof(int);
-		int listening = 0;
+	for (int fd = 0; fd < FDS_MAX; fd++) {
+		const enum guess guess = guess_connection(vu, fd);
 
-		if (fd == old || fcntl(fd, F_GETFD) == FD_CLOEXEC)
-			continue;
-		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &ilen)) {
-			if (errno == EBADF && fd > 1024 && best >= 0)
-				break;
-			continue;
-		}
-		if (listening || getsockname(fd, (struct sockaddr *)&a, &len) ||
-			a.sun_family != AF_UNIX)
-			continue;
-		if (strcmp(path_of(&a, len), path)) {
-			len = sizeof(a) - 1;
-			memset(&a, 0, sizeof(a));
-			if (getpeername(fd, (struct sockaddr *)&a, &len) ||
-				strcmp(path_of(&a, len), path))
-				continue;
-		}
-		best = fd;
+		if (guess != NO)
+			best = fd;
+		if (guess == SURELY)
+			break;
 	}
+	if (best >= 0)
+		vhost_user_bound_waits(best);
 	return best;
 }
 
@@ -155,14 +196,6 @@ int vhost_user_start_driver(const char *path)
 	if (wake >= 0)
 		(void)!write(wake, "", 1);
 	return rc;
-}
-
-void vhost_user_bound_waits(int fd)
-{
-	struct timeval tv = {.tv_usec = PEER_TIMEOUT_MS * 1000};
-
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 }
 
 bool vhost_user_has_hung_up(int fd)
@@ -247,12 +280,16 @@ static int new_connection(int vid)
 	pthread_mutex_lock(&ports_lock);
 	for (vu = ports; vu && strcmp(vu->port.config.socket, path); vu = vu->next)
 		;
+	fd = vu ? find_connfd(vu) : -1;
 	pthread_mutex_unlock(&ports_lock);
 	if (!vu)
 		return -1;
+	if (fd < 0) { // nothing would keep it from holding up all others
+		vhost_user_say(vu, LOG_ERR, "refused a connection whose socket was not found");
+		return -1;
+	}
 
 	pthread_mutex_lock(&vu->lock);
-	fd = find_connfd(path, vu->connfd);
 	ours = vhost_user_is_adopter(vu, fd);
 	if (!ours && is_taken(vu)) {
 		vu->refused++;
@@ -268,7 +305,6 @@ static int new_connection(int vid)
 	vu->connections++;
 	vu->driver = false;
 	vu->memless_ticks = 0;
-	vhost_user_bound_waits(fd);
 	set_vid(vid, vu);
 	if (!ours && !vu->port.config.client)
 		vhost_session_start(&vu->session, vu->port.up.keeper, path, fd);

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Whose connection is whose: a VMM may call its end whatever it likes.
+#include "tests/lib/echo.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+// The half of a message: of SET_FEATURES, without the features.
+static void send_half(struct vhost_front *f)
+{
+	static const uint8_t header[12] = {VHOST_SET_FEATURES, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0};
+
+	assert_int_equal(vhost_front_send_bytes(f, header, sizeof(header), NULL, 0), 0);
+}
+
+// Whoever sent half a message is sent away, and another VMM gets along.
+static void others_are_served(struct echo *other, struct vhost_front *slow)
+{
+	const struct front_guest_config gc = {.socket = other->path};
+	struct front_guest g;
+
+	assert_true(vhost_front_is_closed(slow, ECHO_WAIT_MS));
+	assert_int_equal(front_guest_init(&g, &gc), 0);
+	assert_int_equal(front_guest_connect(&g), 0);
+	assert_true(echo_wait(&other->links_up, 1));
+	echo_round_trip(&g, 0, 100, 1);
+	front_guest_fini(&g);
+}
+
+// A VMM that listens in the port's directory under a name of that directory only.
+static void listener_of_another_name(void **state)
+{
+	struct port_config c = {.client = true}, c2 = {0};
+	struct echo *e = echo_start(&c), *other = echo_start(&c2);
+	struct vhost_front slow;
+	char before[256];
+
+	vhost_front_init(&slow);
+	assert_non_null(getcwd(before, sizeof(before)));
+	assert_int_equal(chdir(e->dir), 0);
+	assert_int_equal(vhost_front_listen(&slow, "s"), 0);
+	assert_int_equal(chdir(before), 0);
+	assert_int_equal(vhost_front_accept(&slow), 0);
+	send_half(&slow);
+	others_are_served(other, &slow);
+	vhost_front_fini(&slow);
+	unlink(e->path);
+	echo_stop(e);
+	echo_stop(other);
+}
+
+// Descriptors of low numbers, for those that come later.
+static void keep_low(int low[], unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		assert_true((low[i] = dup(STDERR_FILENO)) >= 0);
+}
+
+// A VMM whose own end has the name of another port's socket, and a connection to that port.
+static void end_with_the_name_of_another_port(void **state)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX}, to = a;
+	struct port_config c = {0}, c2 = {0};
+	struct echo *e, *other = echo_start(&c2);
+	struct vhost_front slow;
+	int fd, low[8];
+
+	keep_low(low, 8);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	snprintf(a.sun_path, sizeof(a.sun_path), "/tmp/weft-test-%d", (int)getpid());
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s", other->path);
+	unlink(a.sun_path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	snprintf(c.socket, sizeof(c.socket), "%s", a.sun_path);
+	e = echo_start_kept(&c, NULL);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	usleep(200000); // accepted by now
+	for (unsigned i = 0; i < 8; i++)
+		close(low[i]);
+	vhost_front_init(&slow);
+	assert_int_equal(vhost_front_connect(&slow, e->path), 0);
+	send_half(&slow);
+	close(fd);
+	others_are_served(other, &slow);
+	vhost_front_fini(&slow);
+	echo_stop(e);
+	echo_stop(other);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(listener_of_another_name),
+		cmocka_unit_test(end_with_the_name_of_another_port),
+	};
+
+	return cmocka_run_group_tests(tests, echo_start_eal, NULL);
+}
