@@ -4,8 +4,10 @@
 #include "dataplane/port/vhost_msg.h"
 #include "dataplane/port/vhost_user_int.h"
 
+#include <poll.h>
 #include <rte_version.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 // What rte_vhost hands to message handlers: the message, and behind it its descriptors. The
@@ -235,6 +237,15 @@ static enum rte_vhost_msg_result handle_before(struct vhost_user *vu, struct mes
 	}
 }
 
+// Whether the VMM has room for an answer. If it never reads any, whoever writes the next would wait, on the
+// thread that serves all: VMMs that do no harm have read one before they wait for another.
+static bool hears(const struct vhost_user *vu)
+{
+	struct pollfd p = {.fd = vu->connfd, .events = POLLOUT};
+
+	return poll(&p, 1, 0) != 0;
+}
+
 enum rte_vhost_msg_result vhost_user_before(int vid, void *data)
 {
 	struct vhost_user *vu = vhost_user_find(vid);
@@ -263,6 +274,12 @@ enum rte_vhost_msg_result vhost_user_before(int vid, void *data)
 		vu->adopt_request = m.msg->request; // what is said again is known already
 	else
 		vhost_session_begin(&vu->session);
+	if (!hears(vu)) {
+		rc = refuse(vu, &m, "the VMM does not read its answers: disconnected");
+		(void)shutdown(vu->connfd, SHUT_RDWR);
+		pthread_mutex_unlock(&vu->lock);
+		return rc;
+	}
 	pthread_mutex_unlock(&vu->lock);
 	if (m.msg->request == VU_SEND_RARP && m.msg->size == 8 && !*m.n_fds) {
 		memcpy(mac, m.msg->mac, sizeof(mac));

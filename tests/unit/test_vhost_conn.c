@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Whose connection is whose: a VMM may call its end whatever it likes.
+// Whose connection is whose: a VMM may call its end whatever it likes, and need not listen to what it is told.
 #include "tests/lib/echo.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -94,11 +95,36 @@ static void end_with_the_name_of_another_port(void **state)
 	echo_stop(other);
 }
 
+// Answers that a VMM never reads fill its socket; who writes more of them waits.
+static void answers_that_nobody_reads(void **state)
+{
+	static const uint8_t ask[12] = {VHOST_GET_FEATURES, 0, 0, 0, 1};
+	struct port_config c = {0}, c2 = {0};
+	struct echo *e = echo_start(&c), *other = echo_start(&c2);
+	struct vhost_front deaf;
+	unsigned waited = 0;
+	ssize_t n;
+
+	vhost_front_init(&deaf);
+	assert_int_equal(vhost_front_connect(&deaf, e->path), 0);
+	do {
+		n = send(deaf.fd, ask, sizeof(ask), MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0 && errno == EAGAIN)
+			usleep(1000);
+	} while (n > 0 || (errno == EAGAIN && waited++ < ECHO_WAIT_MS));
+	assert_true(n < 0 && errno != EAGAIN); // it was sent away
+	vhost_front_disconnect(&deaf);
+	others_are_served(other, &deaf);
+	echo_stop(e);
+	echo_stop(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(listener_of_another_name),
 		cmocka_unit_test(end_with_the_name_of_another_port),
+		cmocka_unit_test(answers_that_nobody_reads),
 	};
 
 	return cmocka_run_group_tests(tests, echo_start_eal, NULL);
