@@ -242,14 +242,18 @@ static void list_cut_long(struct forward *fw, const struct plan_port *out, struc
 }
 
 // Sends what a large frame is cut into. The parts live in scratch until the next are made, so what
-// finds no room is polled again at once, then dropped with the rest of its frame.
-static void send_parts(struct forward *fw, const struct plan_port *out, const struct frame *f)
+// finds no room is polled again at once, then dropped with the rest of its frame. *full: the last frame
+// found no room. Then one part shows whether this does: to make a burst of them for nothing costs more than
+// most bursts do, and others wait meanwhile.
+static void send_parts(
+	struct forward *fw, const struct plan_port *out, const struct frame *f, bool *full)
 {
 	struct port_stats *st = out->port->stats[fw->worker];
 	const uint32_t n_txq = port_load(&out->port->n_txq);
 	const unsigned q = n_txq > 1 ? queue_of(f, n_txq) : 0;
 	struct offload_segmenter s;
 	uint8_t all[FRAME_BURST];
+	uint32_t max = *full ? 1 : FRAME_BURST;
 	int n;
 
 	for (unsigned i = 0; i < FRAME_BURST; i++)
@@ -257,12 +261,13 @@ static void send_parts(struct forward *fw, const struct plan_port *out, const st
 	offload_segmenter_init(&s, f, port_load(&out->port->offloads));
 	fw->each = offload_cut(s.left, s.gso_size);
 	fw->is_spread = true;
-	while ((n = offload_segment_next(&s, fw->parts.f, FRAME_BURST, fw->views, SEGMENT_VIEWS)) >
-		0) {
+	while ((n = offload_segment_next(&s, fw->parts.f, max, fw->views, SEGMENT_VIEWS)) > 0) {
 		uint32_t done = transmit(fw, out, q, fw->parts.f, all, (uint32_t)n);
 		if (done < (uint32_t)n)
 			done += transmit(fw, out, q, fw->parts.f, all + done, (uint32_t)n - done);
-		if (done < (uint32_t)n) {
+		*full = done < (uint32_t)n;
+		max = FRAME_BURST;
+		if (*full) {
 			st->drop[DROP_ring_full] +=
 				(uint32_t)n - done + offload_cut(s.left, s.gso_size);
 			if (!(f->flags & FRAME_FLOOD))
@@ -281,6 +286,7 @@ static void offer_completed(
 {
 	const uint32_t offloads = port_load(&out->port->offloads);
 	struct frame_list run = {.n = 0};
+	bool full = false;
 
 	for (uint32_t i = 0; i < list->n; i++) {
 		struct frame *f = &fw->burst->f[list->f[i]];
@@ -288,7 +294,7 @@ static void offer_completed(
 		if (lacks && offload_is_segment(f)) {
 			offer_all(fw, out, &run);
 			run.n = 0;
-			send_parts(fw, out, f);
+			send_parts(fw, out, f, &full);
 			continue;
 		}
 		if (lacks)

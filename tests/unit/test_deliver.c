@@ -279,6 +279,28 @@ static void a_full_ring_drops_the_rest_of_a_segment(void **state)
 	assert_int_equal(rig_got(r, 2) + rig_dropped(r, 2, DROP_ring_full), 54 + 640);
 }
 
+// A burst of large frames for a full ring costs others no more time than it must.
+static void segments_for_a_full_ring_are_not_cut(void **state)
+{
+	struct rig *r = *state;
+
+	learn_crafted(r);
+	fake_set_room(r->port[2], 0, 0);
+	send_segment(r, 64000, 1000);
+	send_segment(r, 64000, 500);
+	rig_pass(r);
+	assert_int_equal(rig_dropped(r, 2, DROP_ring_full), 64 + 128);
+	assert_int_equal(r->fw.parts.f[0].len, 554);
+	assert_int_equal(r->fw.parts.f[1].len, 1054); // as the first frame left it
+	// One for which there is room again goes whole.
+	fake_set_late_room(r->port[2], 0, 200);
+	send_segment(r, 64000, 1000);
+	send_segment(r, 64000, 500);
+	rig_pass(r);
+	assert_int_equal(rig_got(r, 2), 64 + 128);
+	assert_int_equal(rig_dropped(r, 2, DROP_ring_full), 64 + 128);
+}
+
 static void a_segment_in_too_many_views_is_dropped(void **state)
 {
 	struct rig *r = *state;
@@ -498,6 +520,7 @@ int main(void)
 		TEST(checksums_are_completed_for_who_has_not),
 		TEST(segments_are_cut_for_who_has_not),
 		TEST(a_full_ring_drops_the_rest_of_a_segment),
+		TEST(segments_for_a_full_ring_are_not_cut),
 		TEST(a_segment_in_too_many_views_is_dropped),
 		TEST(segments_too_long_for_the_mtu),
 		TEST(more_full_rings_than_can_wait),
