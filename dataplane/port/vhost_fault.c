@@ -17,12 +17,14 @@
 
 #define PAGE_LARGEST (UINT64_C(1) << 34) // of huge ones
 
-// Written under `lock`, read by the handler: size is 0 while the rest changes.
+// Written under `lock`, base and size read by the handler. Who owns what lies in them does not touch it while
+// they change, but somebody else may have a fault then.
 static struct mapping {
 	const void *owner;
 	uintptr_t base;
-	uint64_t size;
-	bool gone; // written by the handler
+	uint64_t size;    // 0: free
+	uint32_t changes; // of the two above; odd: they change now
+	bool gone;        // written by the handler
 } mappings[MAPPINGS_MAX];
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -38,15 +40,30 @@ static bool replace(uintptr_t base, uint64_t size)
 		       0) == (long)base;
 }
 
+// Whether `at` lies in a mapping, and in which. One that changes is not the one: of an old length and a new
+// begin, all that lies behind would be replaced.
+static bool is_in(const struct mapping *m, uintptr_t at, uintptr_t *base, uint64_t *size)
+{
+	// Pairs with the second release of change().
+	const uint32_t changes = __atomic_load_n(&m->changes, __ATOMIC_ACQUIRE);
+
+	*base = __atomic_load_n(&m->base, __ATOMIC_RELAXED);
+	*size = __atomic_load_n(&m->size, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_ACQUIRE); // pairs with the first
+	return at - *base < *size && !(changes & 1) &&
+	       __atomic_load_n(&m->changes, __ATOMIC_RELAXED) == changes;
+}
+
 static bool replace_watched(uintptr_t at)
 {
-	for (struct mapping *m = mappings; m < mappings + MAPPINGS_MAX; m++) {
-		const uint64_t size = __atomic_load_n(&m->size, __ATOMIC_ACQUIRE);
+	uintptr_t base;
+	uint64_t size;
 
-		if (at - m->base >= size)
+	for (struct mapping *m = mappings; m < mappings + MAPPINGS_MAX; m++) {
+		if (!is_in(m, at, &base, &size))
 			continue;
 		__atomic_store_n(&m->gone, true, __ATOMIC_RELAXED);
-		return replace(m->base, size);
+		return replace(base, size);
 	}
 	return false;
 }
@@ -90,6 +107,16 @@ void vhost_fault_tolerate(void)
 	tolerant = true;
 }
 
+// Under lock.
+static void change(struct mapping *m, uintptr_t base, uint64_t size)
+{
+	__atomic_store_n(&m->changes, m->changes + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	__atomic_store_n(&m->base, base, __ATOMIC_RELAXED);
+	__atomic_store_n(&m->size, size, __ATOMIC_RELAXED);
+	__atomic_store_n(&m->changes, m->changes + 1, __ATOMIC_RELEASE);
+}
+
 void vhost_fault_watch(const void *owner, void *base, uint64_t size)
 {
 	pthread_mutex_lock(&lock);
@@ -97,9 +124,8 @@ void vhost_fault_watch(const void *owner, void *base, uint64_t size)
 		if (m->size)
 			continue;
 		m->owner = owner;
-		m->base = (uintptr_t)base;
-		m->gone = false;
-		__atomic_store_n(&m->size, size, __ATOMIC_RELEASE);
+		__atomic_store_n(&m->gone, false, __ATOMIC_RELAXED);
+		change(m, (uintptr_t)base, size);
 		break;
 	}
 	pthread_mutex_unlock(&lock);
@@ -109,8 +135,8 @@ void vhost_fault_forget(const void *owner)
 {
 	pthread_mutex_lock(&lock);
 	for (struct mapping *m = mappings; m < mappings + MAPPINGS_MAX; m++)
-		if (m->owner == owner)
-			__atomic_store_n(&m->size, 0, __ATOMIC_RELEASE);
+		if (m->size && m->owner == owner)
+			change(m, 0, 0);
 	pthread_mutex_unlock(&lock);
 }
 
