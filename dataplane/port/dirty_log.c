@@ -45,9 +45,11 @@ void dirty_log_mark_all(const struct dirty_log *log, uint64_t gpa, uint64_t len)
 
 int dirty_log_map(struct dirty_log *log, int fd, uint64_t size, uint64_t mem_end)
 {
+	const uint64_t byte = 8 * DIRTY_LOG_PAGE;
 	void *base;
 
-	if (!size || (mem_end + DIRTY_LOG_PAGE * 8 - 1) / (DIRTY_LOG_PAGE * 8) > size)
+	// Memory may end at the last address: nothing is added to mem_end.
+	if (!size || mem_end / byte + (mem_end % byte != 0) > size)
 		return -EINVAL;
 	if (!vhost_fd_is_memory(fd, size))
 		return -EINVAL;

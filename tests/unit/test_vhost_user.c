@@ -5,6 +5,7 @@
 
 #include "tests/lib/echo.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -386,6 +387,22 @@ static void all_of_a_range(void **state)
 	}
 }
 
+// Bug: where memory ends close to the last address, a sum came out as 0, and the shortest log would do.
+static void log_of_memory_at_the_end(void **state)
+{
+	const uint64_t byte = 8 * DIRTY_LOG_PAGE;
+	const int fd = memfd_create("log", MFD_CLOEXEC);
+	struct dirty_log log = {0};
+
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	for (uint64_t end = UINT64_MAX; end > UINT64_MAX - 2 * byte; end -= DIRTY_LOG_PAGE)
+		assert_int_equal(dirty_log_map(&log, fd, 4096, end), -EINVAL);
+	assert_int_equal(dirty_log_map(&log, fd, 4096, 4096 * byte + 1), -EINVAL);
+	assert_int_equal(dirty_log_map(&log, fd, 4096, 4096 * byte), 0);
+	dirty_log_unmap(&log);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +417,7 @@ int main(void)
 		cmocka_unit_test(firmware_then_kernel),
 		cmocka_unit_test(what_no_log_has),
 		cmocka_unit_test(all_of_a_range),
+		cmocka_unit_test(log_of_memory_at_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, echo_start_eal, NULL);
