@@ -5,9 +5,11 @@
 #include "tests/lib/echo.h"
 #include "tests/lib/open_fds.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -89,6 +91,56 @@ static void messages_after_hanging_up_leave_nothing(void **state)
 	echo_stop(other);
 }
 
+// Requests that have no descriptors, or another number of them. Each is refused, and what came with it is closed.
+static void descriptors_where_none_belong(void **state)
+{
+	static const struct {
+		uint32_t request;
+		uint64_t payload;
+		unsigned n;
+		const char *says;
+	} rows[] = {
+		{VHOST_GET_FEATURES, 0, 1, "descriptors came"},
+		{VHOST_GET_QUEUE_NUM, 0, 8, "descriptors came"},
+		{VHOST_SEND_RARP, 2, 1, NULL},
+		{VHOST_SET_VRING_KICK, VHOST_VRING_NO_FD, 1, "exactly one"},
+		{VHOST_SET_VRING_CALL, 1, 0, "exactly one"},
+		{VHOST_SET_VRING_CALL, 1, 2, "exactly one"},
+		{VHOST_SET_VRING_ERR, 1, 2, "exactly one"},
+	};
+	struct front_guest_config gc = {.socket = port->path};
+	struct front_guest g;
+	unsigned before = open_fds(), announced = port->announced, n = 0;
+	int fds[8], p[2];
+
+	for (unsigned i = 0; i < 8; i++)
+		fds[i] = eventfd(0, 0);
+	assert_int_equal(pipe(p), 0);
+	assert_int_equal(front_guest_init(&g, &gc), 0);
+	assert_int_equal(front_guest_meet(&g), 0);
+	assert_int_equal(front_guest_negotiate(&g), 0);
+	g.front.ack = true;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		*port->log = '\0';
+		assert_int_equal(vhost_front_call(&g.front, rows[i].request, &rows[i].payload, 8,
+					 fds, rows[i].n),
+			-EREMOTEIO);
+		assert_true(!rows[i].says || strstr(port->log, rows[i].says));
+	}
+	assert_int_equal(vhost_front_set_vring_err(&g.front, 0, p[0]), -EREMOTEIO);
+	assert_int_equal(vhost_front_set_vring_err(&g.front, 0, fds[0]), 0);
+	assert_int_equal(port->announced, announced);
+	front_guest_fini(&g);
+	for (unsigned i = 0; i < 8; i++)
+		close(fds[i]);
+	close(p[0]);
+	close(p[1]);
+	for (unsigned i = 0; i < ECHO_WAIT_MS && (n = open_fds()) > before; i++)
+		usleep(1000);
+	assert_int_equal(n, before);
+	still_works();
+}
+
 // A VMM shares its descriptors with us, and can make them wait again once we have looked at them. No
 // thread but a worker touches them in a way that waits: messages are answered, the port is described.
 static void descriptors_that_wait_hold_up_nobody(void **state)
@@ -148,6 +200,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PORT_TEST(messages_after_hanging_up_leave_nothing),
+		PORT_TEST(descriptors_where_none_belong),
 		PORT_TEST(descriptors_that_wait_hold_up_nobody),
 		PORT_TEST(the_next_vmm_has_its_own_mtu),
 	};
