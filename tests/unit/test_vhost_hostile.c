@@ -563,7 +563,7 @@ static void accepts_no_more_than_it_offers(void **state)
 
 static void masked_features_are_not_offered(void **state)
 {
-	// Each by itself.
+	// Each by itself. Nor is it accepted.
 	for (const int *bit = vhost_feature_bits; *bit >= 0; bit++) {
 		struct port_config c = {.features_off = FEATURE(*bit)};
 		struct echo *e = echo_start(&c);
@@ -575,6 +575,8 @@ static void masked_features_are_not_offered(void **state)
 		assert_int_equal(front_guest_meet(&g), 0);
 		assert_int_equal(vhost_front_get_features(&g.front, &offered), 0);
 		assert_int_equal(offered, vhost_features_all & ~FEATURE(*bit));
+		assert_int_equal(vhost_front_set_features(&g.front, FEATURE(*bit)), 0);
+		assert_true(vhost_front_is_closed(&g.front, ECHO_WAIT_MS));
 		front_guest_fini(&g);
 		echo_stop(e);
 	}

@@ -7,6 +7,7 @@
 #include "dataplane/port/rcu.h"
 #include "tests/lib/echo.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -232,6 +233,29 @@ static void frames_to_a_guest_wait_for_a_message(void **state)
 	front_guest_fini(&g);
 }
 
+// After a memory table that was refused the guest has none. What is sent to it waits for the next message only.
+static void nobody_waits_for_a_guest_without_memory(void **state)
+{
+	const struct vhost_front_region none = {0, 4096, 0x1000, 0, STDERR_FILENO};
+	struct front_guest g;
+	uint64_t features;
+
+	start_guest(&g);
+	g.front.ack = true;
+	assert_int_equal(vhost_front_set_mem_table(&g.front, &none, 1), -EREMOTEIO);
+	assert_int_equal(rig.port->ops->tx_room(rig.port, 0, 7, &rig.st), 0);
+	assert_int_equal(vhost_front_get_features(&g.front, &features), 0);
+	for (unsigned t = 0; !rig.port->ops->tx_room(rig.port, 0, 7, &rig.st) && t < ECHO_WAIT_MS;
+		t++)
+		usleep(1000);
+	assert_int_equal(rig.port->ops->tx_room(rig.port, 0, 7, &rig.st), 7);
+	frame_begin(rig.burst.f, 60, 60);
+	assert_int_equal(
+		rig.port->ops->tx(rig.port, 0, rig.burst.f, (uint8_t[]){0}, 1, &rig.st), 1);
+	assert_int_equal(rig.st.drop[DROP_port_down], 1);
+	front_guest_fini(&g);
+}
+
 // Fills a ring with chains of all its descriptors, none of which holds a byte.
 static void offer_endless(struct front_guest_queue *q, uint16_t size, uint16_t flags)
 {
@@ -304,6 +328,7 @@ int main(void)
 		PORT_TEST(a_new_call_descriptor_costs_no_frame),
 		cmocka_unit_test_setup_teardown(
 			frames_to_a_guest_wait_for_a_message, open_two_pairs, close_port),
+		PORT_TEST(nobody_waits_for_a_guest_without_memory),
 		PORT_TEST(a_burst_of_endless_chains_is_cut),
 		PORT_TEST(a_frame_does_not_wade_through_endless_buffers),
 	};
