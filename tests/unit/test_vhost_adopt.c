@@ -403,6 +403,45 @@ static void many_descriptors(void **state)
 	assert_int_equal(n_saved, before + 1);
 }
 
+// Of a message that passed all checks but rte_vhost's own nothing is kept.
+static void message_that_fails_late(void **state)
+{
+	const int fd = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	const struct vhost_front_region r = {0, 8 * MIB, 0x1000, 0, fd};
+	const unsigned before = n_left();
+
+	assert_int_equal(ftruncate(fd, 8 * MIB), 0);
+	assert_int_equal(
+		fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0); // it cannot be mapped to be written
+	assert_int_equal(vhost_front_set_mem_table(&g.front, &r, 1), -EREMOTEIO);
+	settle();
+	assert_int_equal(n_left(), before);
+	assert_false(is_kept());
+	close(fd);
+}
+
+// A record that could be cut short while it is read is not looked at.
+static void record_that_is_not_sealed(void **state)
+{
+	const int fd = memfd_create("record", MFD_CLOEXEC);
+	uint8_t copy[65536];
+	ssize_t n = 0;
+
+	daemon_ends();
+	for (uint64_t id = 1; id <= n_kept; id++) {
+		if (!kept[id].is_state || !kept[id].uses)
+			continue;
+		n = pread(kept[id].fd, copy, sizeof(copy), 0);
+		assert_int_equal(dup3(fd, kept[id].fd, O_CLOEXEC), kept[id].fd);
+	}
+	assert_in_range(n, 1, sizeof(copy) - 1);
+	assert_int_equal(pwrite(fd, copy, (size_t)n, 0), n);
+	daemon_comes();
+	assert_true(vhost_front_is_closed(&g.front, ECHO_WAIT_MS));
+	assert_true(nothing_left());
+	close(fd);
+}
+
 static void deaf_manager(void **state)
 {
 	int call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -441,6 +480,8 @@ int main(void)
 		ADOPT_TEST(refused_message),
 		ADOPT_TEST(migration),
 		ADOPT_TEST(many_descriptors),
+		ADOPT_TEST(message_that_fails_late),
+		ADOPT_TEST(record_that_is_not_sealed),
 		ADOPT_TEST(deaf_manager),
 		ADOPT_TEST(port_that_is_removed),
 	};
