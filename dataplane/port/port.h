@@ -111,7 +111,8 @@ struct port_ops {
 	void (*tick)(struct port *port);
 	// C. The switch learnt or forgot that `mac` (6 bytes) in `vid` lives on another port than
 	// this one: for a NIC shared with the host, which must steer the address. `vid` is the tag
-	// as it is on this port's wire, 0 for frames that are untagged there. May be NULL.
+	// as it is on this port's wire, 0 for frames that are untagged there; a trunk hears of its
+	// native VLAN in both forms. May be NULL.
 	void (*steer)(struct port *port, const uint8_t *mac, uint16_t vid, bool add);
 	// C. Takes back each address that steer told of and `counts` denies: some of what was to be
 	// told was lost, or tags changed. `counts` is called under locks of the port's. May be NULL

@@ -16,18 +16,21 @@ static void key_addr(uint64_t key, uint8_t mac[6])
 
 // --- Steering ---
 
-// Tells one port. What stands on the wire of an access port, and of a trunk's native VLAN, has no
-// tag: VLAN 0.
+// Tells one port of each form in which it takes frames of the VLAN (vlan_ingress): without a tag, VLAN 0,
+// and on a trunk with it, the native VLAN's too.
 static void steer(const struct sw_port *p, uint64_t key, bool add)
 {
 	const uint16_t vid = fdb_key_vid(key);
-	const bool tagged = vid != vlan_port(&p->config.vlan).untagged;
+	const struct vlan_port vlan = vlan_port(&p->config.vlan);
 	uint8_t mac[6];
 
 	if (!vlan_is_member(&p->config.vlan, vid))
 		return;
 	key_addr(key, mac);
-	p->port->ops->steer(p->port, mac, tagged ? vid : 0, add);
+	if (vid == vlan.untagged)
+		p->port->ops->steer(p->port, mac, 0, add);
+	if (vlan.is_trunk)
+		p->port->ops->steer(p->port, mac, vid, add);
 }
 
 static bool is_elsewhere(const struct sw_port *p, uint32_t where)
@@ -59,11 +62,11 @@ static int steer_each(void *ctx, uint64_t key, uint32_t where, uint32_t seen)
 static bool counts(void *ctx, const uint8_t *mac, uint16_t vid)
 {
 	const struct sw_port *p = ctx;
-	const uint16_t untagged = vlan_port(&p->config.vlan).untagged;
-	const uint16_t in = vid ? vid : untagged;
+	const struct vlan_port vlan = vlan_port(&p->config.vlan);
+	const uint16_t in = vid ? vid : vlan.untagged;
 	uint32_t where;
 
-	if (vid == untagged || !vlan_is_member(&p->config.vlan, in))
+	if ((vid && !vlan.is_trunk) || !vlan_is_member(&p->config.vlan, in))
 		return false;
 	fdb_find(p->sw->common.fdb, fdb_key(eth_addr(mac), in), &where);
 	return is_elsewhere(p, where);

@@ -149,6 +149,32 @@ static void a_nic_whose_vlans_change_is_told_anew(void **state)
 	switch_free(sw);
 }
 
+// A trunk takes its native VLAN with the tag as well as without. What is steered to a port that is not shared
+// with the host was taken in both forms, what is steered to one that is only without.
+static void a_nic_is_told_of_its_native_vlan_in_both_forms(void **state)
+{
+	struct sw *sw = new_switch(1);
+	struct switch_port_config c = port_config("nic");
+	const uint8_t seven[6] = {2, 0, 0, 0, 0, 7};
+	struct error err;
+
+	snprintf(c.port.type, sizeof(c.port.type), "fake-nic");
+	c.vlan = (struct vlan_config){.is_trunk = true, .trunk = {1u << 2}, .native = 1};
+	struct port *nic = add(sw, &c);
+	add_named(sw, "a");
+	assert_int_equal(switch_fdb_add(sw, seven, 1, "a", &err), 0);
+	assert_string_equal(fake_steered(nic), "+02:00:00:00:00:07 0\n"
+					       "+02:00:00:00:00:07 1\n");
+	// Another VLAN is native: of the old one, which the trunk carries no more, nothing stays.
+	c.vlan.native = 2;
+	assert_int_equal(switch_port_set(sw, &c, &err), 0);
+	assert_string_equal(fake_steered(nic), "+02:00:00:00:00:07 0\n"
+					       "+02:00:00:00:00:07 1\n"
+					       "-02:00:00:00:00:07 0\n"
+					       "-02:00:00:00:00:07 1\n");
+	switch_free(sw);
+}
+
 // The last word on an address.
 static bool is_steered(struct port *nic, unsigned last)
 {
@@ -218,6 +244,7 @@ int main(void)
 		cmocka_unit_test(all_of_many_addresses_age),
 		cmocka_unit_test(a_nic_is_told_where_addresses_live),
 		cmocka_unit_test(a_nic_whose_vlans_change_is_told_anew),
+		cmocka_unit_test(a_nic_is_told_of_its_native_vlan_in_both_forms),
 		cmocka_unit_test(a_nic_keeps_no_address_that_was_forgotten_in_a_flood),
 		cmocka_unit_test(a_link_that_goes_down_forgets_its_addresses),
 	};
