@@ -24,6 +24,7 @@ static void af_xdp_close(struct port *port)
 	struct af_xdp *ax = af_xdp(port);
 	netdev_watch_stop(&ax->watch);
 	af_xdp_take_down(ax, false);
+	af_xdp_steer_fini(&ax->steer);
 	af_xdp_program_fini(&ax->program);
 	port_fini(port);
 	pthread_mutex_destroy(&ax->lock);
@@ -125,7 +126,7 @@ static void af_xdp_describe(struct port *port, const struct describer *to)
 		if (ax->copy) {
 			ax->copy_lost += host_copy_lost(ax->copy);
 			to->num(to->ctx, "multicast_copies_lost", ax->copy_lost);
-			to->num(to->ctx, "addresses_not_steered", ax->not_steered);
+			to->num(to->ctx, "addresses_not_steered", ax->steer.n_waiting);
 		}
 		describe_program(ax, to);
 		to->open_list(to->ctx, "rings");
@@ -195,9 +196,7 @@ static void af_xdp_tick(struct port *port)
 		ax->reported_bad = bad;
 	}
 	tell_kernel_drops(ax);
-	if (ax->not_steered == ax->known_not_steered)
-		ax->told_steer = false;
-	ax->known_not_steered = ax->not_steered;
+	af_xdp_steer_tick(&ax->steer);
 	news_unlock_and_tell(&ax->news, &ax->port, &ax->lock);
 }
 
@@ -207,46 +206,17 @@ static void af_xdp_steer(struct port *port, const uint8_t *mac, uint16_t vid, bo
 	struct weft_steer_key key = {.vid = vid};
 	memcpy(key.mac, mac, sizeof(key.mac));
 	pthread_mutex_lock(&ax->lock);
-	int rc = port->config.share_host ? af_xdp_steer_key(ax, &key, add) : 0;
-	if (rc) {
-		ax->not_steered++;
-		// Once: somebody may send from ever new addresses.
-		if (!ax->told_steer)
-			news_log(&ax->news, LOG_WARNING,
-				"%s: cannot steer one more address (%s), frames for it go to the "
-				"host: at most %u are steered, see weftctl fdb show",
-				port->config.device, rc == -E2BIG ? "no room" : strerror(-rc),
-				WEFT_XDP_STEERED);
-		ax->told_steer = true;
-	}
+	if (port->config.share_host)
+		af_xdp_steer_set(&ax->steer, &key, add);
 	news_unlock_and_tell(&ax->news, &ax->port, &ax->lock);
-}
-
-struct check {
-	struct af_xdp *ax;
-	bool (*counts)(void *ctx, const uint8_t *mac, uint16_t vid);
-	void *ctx;
-};
-
-static void check_key(void *ctx, const struct weft_steer_key *key)
-{
-	const struct check *c = ctx;
-	if (!c->counts(c->ctx, key->mac, key->vid))
-		af_xdp_steer_key(c->ax, key, false);
 }
 
 static void af_xdp_steer_check(
 	struct port *port, bool (*counts)(void *ctx, const uint8_t *mac, uint16_t vid), void *ctx)
 {
 	struct af_xdp *ax = af_xdp(port);
-	struct check c = {ax, counts, ctx};
-	struct weft_steer_key own = {0};
 	pthread_mutex_lock(&ax->lock);
-	af_xdp_program_foreach(&ax->program, check_key, &c);
-	memcpy(own.mac, ax->dev.mac, sizeof(own.mac));
-	for (; own.vid < 4096; own.vid++)
-		if (ax->own_vids[own.vid / 64] >> (own.vid % 64) & 1)
-			check_key(&c, &own);
+	af_xdp_steer_review(&ax->steer, counts, ctx);
 	news_unlock_and_tell(&ax->news, &ax->port, &ax->lock);
 }
 
@@ -411,6 +381,7 @@ static int af_xdp_open(const struct port_config *config, const struct port_upcal
 		return error_set(err, rc, "", "out of memory");
 	}
 	pthread_mutex_init(&ax->lock, NULL);
+	af_xdp_steer_init(&ax->steer, &ax->program, ax->port.config.device, &ax->news);
 	rc = netdev_get(config->device, &dev, &why);
 	if (!rc) {
 		uint32_t max = PORT_QUEUES_MAX - config->share_host;

@@ -161,56 +161,11 @@ static void use_tx_queues(struct af_xdp *ax, const struct netdev *dev)
 		&ax->port.n_txq, dev->n_tx < dev->n_rx ? dev->n_tx : dev->n_rx, __ATOMIC_RELAXED);
 }
 
-// --- the device's own address ---
-
-// A guest that sends from it would have what is for the host.
-int af_xdp_steer_key(struct af_xdp *ax, const struct weft_steer_key *key, bool add)
+static void own_address(struct af_xdp *ax, const struct netdev *dev)
 {
-	if (memcmp(key->mac, ax->dev.mac, sizeof(key->mac))) {
-		if (add)
-			return af_xdp_program_steer(&ax->program, key);
-		af_xdp_program_unsteer(&ax->program, key);
-		return 0;
-	}
-	const uint64_t bit = 1ull << key->vid % 64;
-	if (add)
-		ax->own_vids[key->vid / 64] |= bit;
-	else
-		ax->own_vids[key->vid / 64] &= ~bit;
-	if (add && !ax->told_own) {
-		news_log(&ax->news, LOG_WARNING,
-			"%s: another port sends from its own address, "
-			"%02x:%02x:%02x:%02x:%02x:%02x: frames for it go to the host all the same; "
-			"two stations have one address, or a guest takes the host's",
-			ax->port.config.device, key->mac[0], key->mac[1], key->mac[2], key->mac[3],
-			key->mac[4], key->mac[5]);
-		ax->told_own = true;
-	}
-	return 0;
-}
-
-// From now on `mac` is the device's own: what is steered to it is not any more, and the other way round.
-static void own_address(struct af_xdp *ax, const uint8_t mac[6])
-{
-	uint64_t had[64];
-	if (!memcmp(ax->dev.mac, mac, sizeof(ax->dev.mac)))
-		return;
-	struct weft_steer_key before = {0}, now = {0};
-	memcpy(before.mac, ax->dev.mac, sizeof(before.mac));
-	memcpy(now.mac, mac, sizeof(now.mac));
-	memcpy(ax->dev.mac, mac, sizeof(ax->dev.mac));
-	if (!ax->port.config.share_host)
-		return;
-	memcpy(had, ax->own_vids, sizeof(had));
-	memset(ax->own_vids, 0, sizeof(ax->own_vids));
-	ax->told_own = false;
-	for (unsigned vid = 0; vid < 4096; vid++) {
-		before.vid = now.vid = (uint16_t)vid;
-		if (had[vid / 64] >> (vid % 64) & 1)
-			ax->not_steered += af_xdp_steer_key(ax, &before, true) != 0;
-		if (af_xdp_program_unsteer(&ax->program, &now))
-			af_xdp_steer_key(ax, &now, true);
-	}
+	memcpy(ax->dev.mac, dev->mac, sizeof(ax->dev.mac));
+	if (ax->port.config.share_host)
+		af_xdp_steer_own(&ax->steer, dev->mac);
 }
 
 // Makes sockets and program usable by workers.
@@ -314,7 +269,7 @@ int af_xdp_set_up(struct af_xdp *ax, struct error *err)
 		return rc;
 	}
 	ax->told_long = false;
-	own_address(ax, dev.mac);
+	own_address(ax, &dev);
 	ax->dev = dev;
 	ax->dev.running = false; // the watch tells when it is
 	ax->ready = true;
@@ -387,7 +342,7 @@ static bool follow_device(struct af_xdp *ax, const struct netdev *dev)
 		ax->dev.running = dev->running;
 	}
 	ax->dev.up = dev->up;
-	own_address(ax, dev->mac);
+	own_address(ax, dev);
 	return true;
 }
 

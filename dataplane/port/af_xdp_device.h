@@ -9,6 +9,7 @@
 
 #include "dataplane/port/af_xdp_program.h"
 #include "dataplane/port/af_xdp_queue.h"
+#include "dataplane/port/af_xdp_steer.h"
 #include "dataplane/port/host_copy.h"
 #include "dataplane/port/netdev.h"
 #include "dataplane/port/news.h"
@@ -33,13 +34,9 @@ struct af_xdp {
 	uint32_t rounds;                   // of the watch
 	char last_error[512];              // of the last attempt, so that it is logged once
 	uint64_t known_long, reported_bad, reported_drops;
-	bool told_long;             // since the device was set up
-	uint64_t copy_lost;         // broadcasts lost because weft's copy found no room
-	uint64_t not_steered;       // addresses that could not be steered
-	uint64_t known_not_steered; // at the last tick
-	bool told_steer;            // until there was none for a tick
-	uint64_t own_vids[64];      // VLANs in which the device's own address would be steered
-	bool told_own;              // since it has this address
+	bool told_long;            // since the device was set up
+	uint64_t copy_lost;        // broadcasts lost because weft's copy found no room
+	struct af_xdp_steer steer; // share: host
 	struct news news;
 
 	// Written under lock, read by workers; each lives until the grace period after it left.
@@ -65,8 +62,5 @@ static inline uint32_t af_xdp_queues_max(const struct af_xdp *ax)
 int af_xdp_set_up(struct af_xdp *ax, struct error *err);
 // Takes everything away from the workers, then down. `gone`: the device went. Under the lock.
 void af_xdp_take_down(struct af_xdp *ax, bool gone);
-// share: host: steers an address to weft, or no longer; the device's own stays with the host. 0 or
-// -errno. Under the lock.
-int af_xdp_steer_key(struct af_xdp *ax, const struct weft_steer_key *key, bool add);
 // The watch's: `ctx` is the port. Takes the lock.
 void af_xdp_device_changed(void *ctx);

@@ -115,8 +115,8 @@ struct port_ops {
 	// native VLAN in both forms. May be NULL.
 	void (*steer)(struct port *port, const uint8_t *mac, uint16_t vid, bool add);
 	// C. Takes back each address that steer told of and `counts` denies: some of what was to be
-	// told was lost, or tags changed. `counts` is called under locks of the port's. May be NULL
-	// where steer is.
+	// told was lost, or tags changed; all that is known is told of after it. `counts` is called under
+	// locks of the port's. May be NULL where steer is.
 	void (*steer_check)(struct port *port,
 		bool (*counts)(void *ctx, const uint8_t *mac, uint16_t vid), void *ctx);
 

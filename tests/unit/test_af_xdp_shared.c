@@ -230,17 +230,69 @@ static void test_addresses_without_room_are_told_once(void **state)
 		port->ops->tick(port);
 	}
 	assert_int_equal(rig_number(&s->rig, "addresses_not_steered"), 2 * more);
-	// One that is forgotten makes room.
-	const uint8_t first[6] = {2, 1, 0, 0, 0, 0};
-	port->ops->steer(port, first, 0, false);
-	steer(s, 0, true);
-	struct seen seen = send_and_look(s, vm, 0);
-	assert_true(!seen.host && seen.weft);
 }
 
 static bool is_even(void *ctx, const uint8_t *mac, uint16_t vid)
 {
 	return mac[5] % 2 == 0;
+}
+
+// The address `i` of many.
+static void steer_one_of_many(struct port *port, uint32_t i, bool add)
+{
+	const uint8_t mac[6] = {2, 1, 0, i >> 16, i >> 8 & 0xff, i & 0xff};
+	port->ops->steer(port, mac, 0, add);
+}
+
+// It stayed with the host until it moved, however much room there was.
+static void test_an_address_without_room_is_steered_when_there_is(void **state)
+{
+	struct shared *s = *state;
+	struct port *port = s->rig.port;
+	for (uint32_t i = 0; i < WEFT_XDP_STEERED; i++)
+		steer_one_of_many(port, i, true);
+	steer(s, 0, true);
+	steer(s, 10, true);
+	steer(s, 10, true); // once more of the same is no more
+	assert_int_equal(rig_number(&s->rig, "addresses_not_steered"), 2);
+	port->ops->tick(port);
+	struct seen seen = send_and_look(s, vm, 0);
+	assert_true(seen.host && !seen.weft);
+	// Those that wait may be forgotten as well.
+	steer(s, 10, false);
+	assert_int_equal(rig_number(&s->rig, "addresses_not_steered"), 1);
+	steer_one_of_many(port, 5, false);
+	port->ops->tick(port);
+	assert_int_equal(rig_number(&s->rig, "addresses_not_steered"), 0);
+	seen = send_and_look(s, vm, 0);
+	assert_true(!seen.host && seen.weft);
+	seen = send_and_look(s, vm, 10);
+	assert_true(seen.host && !seen.weft);
+	// All that is known is told again, and what waited is not known any more.
+	steer(s, 10, true);
+	assert_int_equal(rig_number(&s->rig, "addresses_not_steered"), 1);
+	port->ops->steer_check(port, is_even, NULL);
+	port->ops->tick(port);
+	assert_int_equal(rig_number(&s->rig, "addresses_not_steered"), 0);
+	seen = send_and_look(s, vm, 10);
+	assert_true(seen.host && !seen.weft);
+}
+
+// Without room, it is the NIC's own meanwhile: it waits for nothing then.
+static void test_an_address_without_room_that_becomes_the_hosts(void **state)
+{
+	struct shared *s = *state;
+	struct port *port = s->rig.port;
+	for (uint32_t i = 0; i < WEFT_XDP_STEERED; i++)
+		steer_one_of_many(port, i, true);
+	steer(s, 0, true);
+	netns_run("ip link set wx0 address 02:00:00:00:00:11");
+	rig_wait_log(&s->rig, "sends from its own address, 02:00:00:00:00:11");
+	assert_int_equal(rig_number(&s->rig, "addresses_not_steered"), 0);
+	steer_one_of_many(port, 5, false);
+	port->ops->tick(port);
+	struct seen seen = send_and_look(s, vm, 0);
+	assert_true(seen.host && !seen.weft);
 }
 
 // What is not known any more goes, whoever lost word of it; the rest stays.
@@ -349,6 +401,8 @@ int main(void)
 		T(test_steering_survives_the_device),
 		T(test_the_hosts_own_address_is_never_steered),
 		T(test_addresses_without_room_are_told_once),
+		T(test_an_address_without_room_is_steered_when_there_is),
+		T(test_an_address_without_room_that_becomes_the_hosts),
 		T(test_addresses_are_checked),
 		T(test_what_the_host_sends_is_not_copied),
 		T(test_a_partial_checksum_of_a_multicast_is_claimed),
