@@ -3,6 +3,7 @@
 #include "dataplane/port/af_xdp_device.h"
 
 #include "dataplane/frame/eth.h"
+#include "dataplane/port/mtu_wish.h"
 #include "dataplane/port/rcu.h"
 
 #include <errno.h>
@@ -221,8 +222,8 @@ static int open_all(struct af_xdp *ax, const struct netdev *dev, struct error *e
 	return rc;
 }
 
-// The state of the device, with the MTU that is configured if this one is new to us: on one that we
-// knew somebody may have chosen another since.
+// The state of the device, with the MTU that is configured if this one is new to us and was not given it
+// before: on one that we knew somebody may have chosen another since.
 static int know_device(const struct af_xdp *ax, struct netdev *dev, struct error *err)
 {
 	const char *name = ax->port.config.device;
@@ -230,8 +231,7 @@ static int know_device(const struct af_xdp *ax, struct netdev *dev, struct error
 	int rc = netdev_get(name, dev, err);
 	if (rc || !mtu || mtu == dev->mtu || dev->ifindex == ax->dev.ifindex)
 		return rc;
-	rc = netdev_set_mtu(name, mtu, err);
-	return rc ? rc : netdev_get(name, dev, err);
+	return mtu_wish_make(name, mtu, dev, err);
 }
 
 // Whatever the device is called now. One that is out of reach may come back, and still has it off then.
@@ -271,6 +271,7 @@ int af_xdp_set_up(struct af_xdp *ax, struct error *err)
 	ax->told_long = false;
 	own_address(ax, &dev);
 	ax->dev = dev;
+	mtu_wish_met(dev.ifindex);
 	ax->dev.running = false; // the watch tells when it is
 	ax->ready = true;
 	return 0;

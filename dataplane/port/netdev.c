@@ -109,6 +109,13 @@ int netdev_get(const char *name, struct netdev *out, struct error *err)
 	return 0;
 }
 
+static int change_errno(int nl)
+{
+	if (nl == -NLE_PERM)
+		return -EPERM;
+	return nl == -NLE_BUSY || nl == -NLE_AGAIN || nl == -NLE_NOMEM ? -EAGAIN : -EINVAL;
+}
+
 static int link_change(const char *name, uint32_t mtu, bool up, struct error *err)
 {
 	struct rtnl_link *link = NULL, *change = rtnl_link_alloc();
@@ -126,7 +133,7 @@ static int link_change(const char *name, uint32_t mtu, bool up, struct error *er
 	if (up)
 		rtnl_link_set_flags(change, IFF_UP);
 	nl = rtnl_link_change(sock, link, change, 0);
-	rc = nl < 0 ? error_set(err, nl == -NLE_PERM ? -EPERM : -EINVAL, mtu ? "mtu" : "device",
+	rc = nl < 0 ? error_set(err, change_errno(nl), mtu ? "mtu" : "device",
 			      "device %s: %s refused: %s%s", name, mtu ? "this MTU is" : "up is",
 			      nl_geterror(nl), nl == -NLE_PERM ? "; weftd needs CAP_NET_ADMIN" : "")
 		    : 0;

@@ -25,7 +25,8 @@ struct netdev {
 // -errno. May block for a moment. Control or event thread.
 int netdev_get(const char *name, struct netdev *out, struct error *err);
 
-// Sets the MTU; up brings the interface up too. 0 or -errno with *err.
+// Sets the MTU; brings the interface up. 0 or -errno with *err: -EINVAL if the kernel or the driver refuses,
+// -EAGAIN if it may not another time.
 int netdev_set_mtu(const char *name, uint32_t mtu, struct error *err);
 int netdev_set_up(const char *name, struct error *err);
 

@@ -2,7 +2,8 @@
 // Which modes an AF_XDP port tries, in which order, and what it says of those that failed. No device
 // here has zero-copy, and none refuses native XDP: the two calls that find it out, bind() of a
 // socket and libxdp's attach, are taken over by this program, fail as they are told to, and are
-// otherwise the real ones. So are mmap() of huge pages, which may be there or not, and dup().
+// otherwise the real ones. So are mmap() of huge pages, which may be there or not, and dup(); sendmsg()
+// is counted.
 #include "dataplane/port/af_xdp.h"
 #include "dataplane/port/xsk.h"
 #include "tests/lib/netns.h"
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_xdp.h>
+#include <linux/rtnetlink.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,6 +38,7 @@ static struct {
 	bool no_frags, no_driver_frags; // before Linux 6.6; of a driver that has none
 	unsigned busy;                  // times that a queue is still in use
 	unsigned huge, attached;        // mappings of huge pages; attempts to attach
+	unsigned changes;               // of devices, asked for by netlink
 	char tried[64];
 } kernel;
 
@@ -118,6 +121,15 @@ int dup(int fd)
 {
 	errno = kernel.dup;
 	return kernel.dup ? -1 : (int)syscall(SYS_dup, fd);
+}
+
+// Of libnl: how often something was to be changed.
+ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	const struct nlmsghdr *h = msg->msg_iov[0].iov_base;
+	if (msg->msg_iov[0].iov_len >= sizeof(*h))
+		kernel.changes += h->nlmsg_type == RTM_NEWLINK || h->nlmsg_type == RTM_SETLINK;
+	return (ssize_t)syscall(SYS_sendmsg, fd, msg, flags);
 }
 
 static int setup(void **state)
@@ -436,6 +448,82 @@ static void test_maps_that_could_not_be_kept_once_are_kept_later(void **state)
 	assert_int_equal(rig_number(r, "program.redirected"), 1);
 }
 
+// Control opens a port anew every five seconds until it can be: its MTU was set each time, whatever somebody
+// had set meanwhile to make it work.
+static void test_an_mtu_that_xdp_does_not_take_is_given_once(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0(XDP_MODE_COPY);
+	struct error err = {0};
+	kernel.no_driver_frags = true;
+	c.mtu = 9000;
+	assert_int_equal(rig_open(r, &c, &err), -EOPNOTSUPP);
+	assert_non_null(strstr(err.text, "the MTU may be at most 3818, not 9000"));
+	netns_run("ip link show wx0 | grep -q 'mtu 9000' && ip link set wx0 mtu 1450");
+	rig_open_ok(r, &c);
+	assert_int_equal(port_load(&r->port->mtu), 1450);
+	rig_exchange(r, 1464);
+	// Who opens it once it worked wishes again.
+	rig_close(r);
+	assert_int_equal(rig_open(r, &c, &err), -EOPNOTSUPP);
+	netns_run("ip link show wx0 | grep -q 'mtu 9000'");
+	// And so does another configuration.
+	c.mtu = 1400;
+	rig_open_ok(r, &c);
+	assert_int_equal(port_load(&r->port->mtu), 1400);
+}
+
+// The same once a port is open, and its device was replaced by one whose driver has less.
+static void test_an_mtu_that_a_new_device_does_not_take_is_given_once(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0(XDP_MODE_COPY);
+	c.mtu = 9000;
+	rig_open_ok(r, &c);
+	kernel.no_driver_frags = true;
+	netns_run("ip link del wx0");
+	rig_wait_link(r, PORT_LINK_DOWN);
+	close(r->far);
+	netns_veth("wx0", 0xa0, "wx1", 0xb0, "");
+	r->far = netns_packet("wx1");
+	rig_wait_log(r, "may be at most 3818, not 9000");
+	netns_run("ip link set wx0 mtu 1450");
+	rig_wait_link(r, PORT_LINK_UP);
+	assert_int_equal(port_load(&r->port->mtu), 1450);
+	rig_exchange(r, 1464);
+}
+
+// It was asked for each time.
+static void test_an_mtu_that_the_kernel_refuses_is_not_asked_for_each_time(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0(XDP_MODE_COPY);
+	struct error err = {0};
+	c.mtu = 1u << 20;
+	kernel.changes = 0;
+	for (unsigned i = 0; i < 4; i++) {
+		memset(&err, 0, sizeof(err));
+		assert_int_equal(rig_open(r, &c, &err), -EINVAL);
+		assert_string_equal(err.key, "mtu");
+		assert_non_null(strstr(err.text, "this MTU is refused"));
+	}
+	assert_int_equal(kernel.changes, 1);
+	// Another configuration, another device, or an MTU that somebody has set meanwhile.
+	c.mtu++;
+	assert_int_equal(rig_open(r, &c, &err), -EINVAL);
+	assert_int_equal(kernel.changes, 2);
+	netns_run("ip link del wx0");
+	netns_veth("wx0", 0xa0, "wx1", 0xb0, "");
+	close(r->far);
+	r->far = netns_packet("wx1");
+	assert_int_equal(rig_open(r, &c, &err), -EINVAL);
+	assert_int_equal(kernel.changes, 3);
+	netns_run("ip link set wx0 mtu 1450");
+	rig_open_ok(r, &c);
+	assert_int_equal(port_load(&r->port->mtu), 1450);
+	assert_int_equal(kernel.changes, 3);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
@@ -451,6 +539,9 @@ int main(void)
 		T(test_what_fails_again_and_again_is_told_once),
 		T(test_buffers_are_in_huge_pages_if_there_are_any),
 		T(test_maps_that_could_not_be_kept_once_are_kept_later),
+		T(test_an_mtu_that_xdp_does_not_take_is_given_once),
+		T(test_an_mtu_that_a_new_device_does_not_take_is_given_once),
+		T(test_an_mtu_that_the_kernel_refuses_is_not_asked_for_each_time),
 	};
 	int status;
 	if (!netns_enter(&status))
