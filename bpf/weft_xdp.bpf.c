@@ -37,6 +37,7 @@ struct {
 
 // Set before the program is loaded.
 const volatile __u8 weft_share_host = 0;
+const volatile struct weft_xdp_note weft_note SEC(WEFT_XDP_NOTE) = {0};
 
 // For libxdp's dispatcher (its XDP_RUN_CONFIG): we run late, so that filters of the host see the
 // frames first, and what we pass goes on to programs behind us.

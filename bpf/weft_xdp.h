@@ -35,6 +35,13 @@ struct weft_steer_key {
 	__u8 mac[6];
 };
 
+// What a daemon owes the device, for the one that finds the program there because it was killed: in a map of
+// this name and layout, whatever its version.
+#define WEFT_XDP_NOTE ".rodata.note"
+struct weft_xdp_note {
+	__u8 vlan_offload_off; // rx-vlan-offload was on, and is to be again
+};
+
 enum weft_xdp_class {
 	WEFT_XDP_CLASS_TRUNCATED, // ends within its Ethernet header or 802.1Q tag
 	WEFT_XDP_CLASS_MULTICAST, // group bit of the destination: broadcast too

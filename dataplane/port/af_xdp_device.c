@@ -213,6 +213,8 @@ static int open_all(struct af_xdp *ax, const struct netdev *dev, struct error *e
 		host_copy_free(copy);
 		return rc;
 	}
+	// Not before the program is there, which says that it was on.
+	netdev_set_rx_vlan_offload(ax->port.config.device, false);
 	rc = publish(ax, dev, queues, copy, err);
 	if (rc) {
 		af_xdp_program_detach(&ax->program, false);
@@ -238,9 +240,9 @@ static int know_device(const struct af_xdp *ax, struct netdev *dev, struct error
 static void give_back_vlan_offload(struct af_xdp *ax, int ifindex)
 {
 	char name[IF_NAMESIZE];
-	if (ax->vlan_offload_off && if_indextoname((unsigned)ifindex, name)) {
+	if (ax->program.note.vlan_offload_off && if_indextoname((unsigned)ifindex, name)) {
 		netdev_set_rx_vlan_offload(name, true);
-		ax->vlan_offload_off = false;
+		ax->program.note.vlan_offload_off = false;
 	}
 }
 
@@ -259,9 +261,11 @@ int af_xdp_set_up(struct af_xdp *ax, struct error *err)
 	ax->promisc_fd = netdev_promiscuous(dev.ifindex, err);
 	if (ax->promisc_fd < 0)
 		return ax->promisc_fd;
-	// If it is off already, it may be from us, before the device was away.
-	ax->vlan_offload_off = netdev_set_rx_vlan_offload(name, false) ||
-			       (ax->vlan_offload_off && dev.ifindex == ax->dev.ifindex);
+	// If it is off already, it may be from us, before the device was away. Or from a daemon that was
+	// killed: its program tells.
+	if (dev.ifindex != ax->dev.ifindex)
+		ax->program.note.vlan_offload_off = false;
+	ax->program.note.vlan_offload_off |= netdev_has_rx_vlan_offload(name);
 	rc = open_all(ax, &dev, err);
 	if (rc) {
 		give_back_vlan_offload(ax, dev.ifindex);

@@ -27,7 +27,6 @@ struct af_xdp {
 	bool frags, tx_csum; // in use
 	int up_ifindex;      // that we saw up: if it is down now, somebody wants it so
 	int promisc_fd;
-	bool vlan_offload_off; // we turned it off and owe it back
 	struct af_xdp_program program;
 	char why_not[AF_XDP_N_MODES][256]; // why each better mode is not in use
 	uint32_t retry_in;                 // watch rounds until the next attempt

@@ -54,8 +54,32 @@ static bool is_ours(const char *name)
 	return name && !strcmp(name, WEFT_XDP_PROGRAM);
 }
 
+// What the daemon left that put it there.
+static void read_note(int prog_fd, struct weft_xdp_note *note)
+{
+	__u32 ids[16], len;
+	struct bpf_prog_info info = {
+		.nr_map_ids = sizeof(ids) / sizeof(*ids), .map_ids = (uintptr_t)ids};
+	len = sizeof(info);
+	if (bpf_obj_get_info_by_fd(prog_fd, &info, &len))
+		return;
+	for (__u32 i = 0; i < info.nr_map_ids && i < sizeof(ids) / sizeof(*ids); i++) {
+		struct bpf_map_info map = {0};
+		struct weft_xdp_note left = {0};
+		__u32 first = 0;
+		int fd = bpf_map_get_fd_by_id(ids[i]);
+		if (fd < 0)
+			continue;
+		len = sizeof(map);
+		if (!bpf_obj_get_info_by_fd(fd, &map, &len) && !strcmp(map.name, WEFT_XDP_NOTE) &&
+			map.value_size == sizeof(left) && !bpf_map_lookup_elem(fd, &first, &left))
+			note->vlan_offload_off |= left.vlan_offload_off;
+		close(fd);
+	}
+}
+
 // In a dispatcher of libxdp's others stay, beside us.
-static int clear_dispatcher(int ifindex)
+static int clear_dispatcher(int ifindex, struct weft_xdp_note *note)
 {
 	struct xdp_multiprog *mp = xdp_multiprog__get_from_ifindex(ifindex);
 	struct xdp_program *prog = NULL, *ours = NULL;
@@ -65,8 +89,10 @@ static int clear_dispatcher(int ifindex)
 	while ((prog = xdp_multiprog__next_prog(prog, mp)))
 		if (is_ours(xdp_program__name(prog)))
 			ours = prog;
-	if (ours)
+	if (ours) {
+		read_note(xdp_program__fd(ours), note);
 		rc = xdp_program__detach(ours, ifindex, xdp_multiprog__attach_mode(mp), 0);
+	}
 	xdp_multiprog__close(mp);
 	return rc;
 }
@@ -74,7 +100,8 @@ static int clear_dispatcher(int ifindex)
 // Takes program `id` off the device if it is a leftover of our own; refuses if it is not ours. Whose a
 // program that is alone on a device is, libxdp can say too, but libxdp 1.3 leaves a descriptor open each
 // time, and devices are looked at for as long as the daemon runs.
-static int clear_program(int ifindex, uint32_t id, uint32_t mode, struct error *err)
+static int clear_program(
+	int ifindex, uint32_t id, uint32_t mode, struct weft_xdp_note *note, struct error *err)
 {
 	struct bpf_prog_info info = {0};
 	__u32 len = sizeof(info);
@@ -84,12 +111,14 @@ static int clear_program(int ifindex, uint32_t id, uint32_t mode, struct error *
 	LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = fd);
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
 		info.name[0] = 0;
-	if (!strcmp(info.name, "xdp_dispatcher"))
-		rc = clear_dispatcher(ifindex);
-	else if (is_ours(info.name))
+	if (!strcmp(info.name, "xdp_dispatcher")) {
+		rc = clear_dispatcher(ifindex, note);
+	} else if (is_ours(info.name)) {
+		read_note(fd, note);
 		rc = bpf_xdp_detach(ifindex, mode, &opts);
-	else
+	} else {
 		rc = foreign(info.name, id, err);
+	}
 	close(fd);
 	if (rc && rc != -EBUSY)
 		error_set(err, rc, "device", "cannot remove the XDP program that weft left: %s",
@@ -97,13 +126,13 @@ static int clear_program(int ifindex, uint32_t id, uint32_t mode, struct error *
 	return rc;
 }
 
-static int clear_device(int ifindex, struct error *err)
+static int clear_device(int ifindex, struct weft_xdp_note *note, struct error *err)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, there);
 	if (bpf_xdp_query(ifindex, 0, &there))
 		return 0; // attach will say
-	int rc = clear_program(ifindex, there.drv_prog_id, XDP_FLAGS_DRV_MODE, err);
-	return rc ? rc : clear_program(ifindex, there.skb_prog_id, XDP_FLAGS_SKB_MODE, err);
+	int rc = clear_program(ifindex, there.drv_prog_id, XDP_FLAGS_DRV_MODE, note, err);
+	return rc ? rc : clear_program(ifindex, there.skb_prog_id, XDP_FLAGS_SKB_MODE, note, err);
 }
 
 static int attach_failed(int rc, bool native, struct error *err)
@@ -133,6 +162,7 @@ static int program_open(struct af_xdp_program *p, bool share_host, bool frags)
 	if (!skel)
 		return -errno;
 	skel->rodata->weft_share_host = share_host;
+	skel->rodata_note->weft_note = p->note;
 	int rc = 0;
 	if (p->steer_fd)
 		rc = bpf_map__reuse_fd(skel->maps.weft_steer, p->steer_fd);
@@ -199,7 +229,7 @@ int af_xdp_program_attach(
 	libxdp_set_print(listen_libxdp);
 	libbpf_set_print(listen_libbpf);
 	said[0] = 0;
-	int rc = clear_device(ifindex, err);
+	int rc = clear_device(ifindex, &p->note, err);
 	if (rc)
 		return rc;
 	// With support for frames of several buffers, and without where driver or kernel has none.

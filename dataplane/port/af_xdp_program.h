@@ -16,12 +16,16 @@ struct af_xdp_program {
 	bool frags;      // accepts frames of several buffers
 	bool dispatcher; // in libxdp's dispatcher, beside others
 	uint32_t id;
+	// What the device is owed: the program carries it, should we be killed. Survives a change of
+	// device: who attaches says for which it is true.
+	struct weft_xdp_note note;
 	// Survive a change of device, so that counts and steered addresses do.
 	int steer_fd, counters_fd; // 0: none yet
 };
 
 // Puts the program on the device: natively in its driver, or in the generic receive path. A program
-// of ours that a killed daemon left is replaced; anybody else's is not, and err names it. All queues
+// of ours that a killed daemon left is replaced, and its note added to ours; anybody else's is not, and err
+// names it. All queues
 // pass to the host until af_xdp_program_bind. 0 or -errno. Control or event thread.
 int af_xdp_program_attach(
 	struct af_xdp_program *p, int ifindex, bool native, bool share_host, struct error *err);

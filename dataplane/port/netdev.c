@@ -154,6 +154,12 @@ int netdev_set_up(const char *name, struct error *err)
 	return link_change(name, 0, true, err);
 }
 
+bool netdev_has_rx_vlan_offload(const char *name)
+{
+	struct ethtool_value flags = {.cmd = ETHTOOL_GFLAGS};
+	return !ethtool(name, &flags) && flags.data & ETH_FLAG_RXVLAN;
+}
+
 bool netdev_set_rx_vlan_offload(const char *name, bool on)
 {
 	struct ethtool_value flags = {.cmd = ETHTOOL_GFLAGS};
@@ -161,10 +167,7 @@ bool netdev_set_rx_vlan_offload(const char *name, bool on)
 		return false;
 	flags.cmd = ETHTOOL_SFLAGS;
 	flags.data ^= ETH_FLAG_RXVLAN;
-	if (ethtool(name, &flags))
-		return false;
-	flags.cmd = ETHTOOL_GFLAGS;
-	return !ethtool(name, &flags) && !!(flags.data & ETH_FLAG_RXVLAN) == on;
+	return !ethtool(name, &flags) && netdev_has_rx_vlan_offload(name) == on;
 }
 
 int netdev_promiscuous(int ifindex, struct error *err)

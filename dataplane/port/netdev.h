@@ -30,6 +30,7 @@ int netdev_get(const char *name, struct netdev *out, struct error *err);
 int netdev_set_mtu(const char *name, uint32_t mtu, struct error *err);
 int netdev_set_up(const char *name, struct error *err);
 
+bool netdev_has_rx_vlan_offload(const char *name);
 // Turns stripping of VLAN tags by the receiving card off (or on again): XDP does not see a tag that
 // was stripped. True if it was on and is now off. Devices without the feature: false.
 bool netdev_set_rx_vlan_offload(const char *name, bool on);

@@ -425,6 +425,31 @@ static void test_kill_9_leaves_the_host_connected_and_a_restart_works(void **sta
 	}
 }
 
+// It stayed off for good: what was off when the next daemon came was none of its business.
+static void test_kill_9_is_no_end_of_stripping_tags(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0();
+	static const char on[] = "ethtool -k wx0 | grep -q 'rx-vlan-offload: on'";
+	for (unsigned mode = XDP_MODE_COPY; mode <= XDP_MODE_GENERIC; mode++) {
+		netns_run("%s", on);
+		c.xdp_mode = mode;
+		killed_daemon(&c);
+		killed_daemon(&c); // the second knows from the first
+		assert_int_not_equal(netns_try("%s", on), 0);
+		rig_open_ok(r, &c);
+		assert_int_not_equal(netns_try("%s", on), 0);
+		rig_close(r);
+	}
+	netns_run("%s", on);
+	// What an operator had switched off stays off.
+	netns_run("ethtool -K wx0 rx-vlan-offload off");
+	killed_daemon(&c);
+	rig_open_ok(r, &c);
+	rig_close(r);
+	assert_int_not_equal(netns_try("%s", on), 0);
+}
+
 // Frames may wait as long as the kernel has buffers enough for what comes meanwhile.
 static void test_most_of_the_ring_may_wait(void **state)
 {
@@ -588,6 +613,7 @@ int main(void)
 		T(test_nothing_is_left_behind),
 		T(test_a_foreign_program_in_place_of_ours_stays),
 		T(test_kill_9_leaves_the_host_connected_and_a_restart_works),
+		T(test_kill_9_is_no_end_of_stripping_tags),
 		T(test_most_of_the_ring_may_wait),
 		T(test_what_the_kernel_dropped_is_told),
 		T(test_the_ring_holds_what_it_is_told_to),
