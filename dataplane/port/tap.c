@@ -301,6 +301,21 @@ static int tap_open(const struct port_config *config, const struct port_upcalls 
 	return 0;
 }
 
+// Of our interface, whatever is called as it was. One that is made later gets it then.
+static int change_mtu(const struct tap *t, uint32_t mtu, struct error *err)
+{
+	char name[IFNAMSIZ];
+	if (!t->file || !is_attached(t->file, name))
+		return 0;
+	if (!is_here(t->file))
+		return error_set(err, -ENODEV, "mtu",
+			"mtu: %s is in another namespace: set it there, with ip link set dev %s "
+			"mtu "
+			"%u",
+			name, name, mtu);
+	return netdev_set_mtu(name, mtu, err);
+}
+
 static int tap_set(struct port *port, const struct port_config *config, struct error *err)
 {
 	struct tap *t = tap(port);
@@ -308,13 +323,8 @@ static int tap_set(struct port *port, const struct port_config *config, struct e
 	if (strcmp(config->device, port->config.device) || config->queues > 1)
 		return error_set(err, -ENOTSUP, "", "a tap port changes nothing but mtu in place");
 	pthread_mutex_lock(&t->lock);
-	char name[IFNAMSIZ];
-	snprintf(name, sizeof(name), "%s", config->device);
-	if (config->mtu && config->mtu != port->config.mtu) {
-		if (t->file && is_here(t->file))
-			is_attached(t->file, name);
-		rc = netdev_set_mtu(name, config->mtu, err);
-	}
+	if (config->mtu && config->mtu != port->config.mtu)
+		rc = change_mtu(t, config->mtu, err);
 	if (!rc)
 		port->config.mtu = config->mtu;
 	news_unlock_and_tell(&t->news, port, &t->lock);

@@ -431,7 +431,33 @@ static void test_an_interface_elsewhere_is_not_confused_with_one_here(void **sta
 		assert_true(n < 10000 && usleep(1000) == 0);
 	assert_int_equal(port_load(&r->port->mtu), 1500);
 	assert_int_equal(r->link, PORT_LINK_UP);
-	netns_run("ip link del weft0");
+	// Nor is it given the MTU that is meant for ours.
+	struct port_config c = r->port->config;
+	struct error err;
+	c.mtu = 1350;
+	assert_int_equal(r->port->ops->set(r->port, &c, &err), -ENODEV);
+	assert_non_null(strstr(err.text, "weft0 is in another namespace: set it there"));
+	netns_run("ip link show weft0 | grep -q 'mtu 1300' && ip link del weft0");
+}
+
+// The name was taken when ours was deleted.
+static void test_an_mtu_for_an_interface_to_come_waits_for_it(void **state)
+{
+	struct port_rig *r = *state;
+	open_tap(r);
+	netns_run("ip link add weft7 mtu 1300 type veth peer name weft8 && "
+		  "ip netns add weft-test-$PPID && ip link set weft0 netns weft-test-$PPID && "
+		  "ip link set weft7 name weft0 && ip -n weft-test-$PPID link del weft0");
+	for (unsigned n = 0; strcmp(rig_says(r, "state"), "cannot be made"); n++)
+		assert_true(n < 10000 && usleep(1000) == 0);
+	struct port_config c = r->port->config;
+	struct error err;
+	c.mtu = 1350;
+	assert_int_equal(r->port->ops->set(r->port, &c, &err), 0);
+	netns_run("ip link show weft0 | grep -q 'mtu 1300' && ip link del weft0");
+	r->port->ops->tick(r->port);
+	wait_mtu(r, 1350);
+	netns_run("ip link show weft0 | grep -q 'mtu 1350'");
 }
 
 // From there it comes back, and is told of once each way however many interfaces change meanwhile.
@@ -632,6 +658,7 @@ int main(void)
 		T(test_an_interface_in_another_namespace_keeps_working),
 		T(test_a_renamed_interface_is_followed),
 		T(test_an_interface_elsewhere_is_not_confused_with_one_here),
+		T(test_an_mtu_for_an_interface_to_come_waits_for_it),
 		T(test_an_interface_that_comes_back_is_told),
 		T(test_what_cannot_be_made_again_is_tried_again),
 		T(test_without_files_there_is_no_tap),
