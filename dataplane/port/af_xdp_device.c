@@ -3,6 +3,7 @@
 #include "dataplane/port/af_xdp_device.h"
 
 #include "dataplane/frame/eth.h"
+#include "dataplane/port/cycles.h"
 #include "dataplane/port/mtu_wish.h"
 #include "dataplane/port/rcu.h"
 
@@ -14,7 +15,10 @@
 
 // L3 bytes that fit one chunk: larger MTUs need frames of several.
 #define MTU_ONE_CHUNK (XDP_CHUNK_LARGE - XDP_RX_HEADROOM - ETH_HDR_LEN - 2 * ETH_TAG_LEN)
-#define RETRY_ROUNDS  4 // of the watch, between attempts to set a device up
+// Between attempts to set a device up, and between looks at what changes without a message: a little less than
+// four rounds of the watch. By the clock, as there is a round for each message of any interface, and an attempt
+// resets many a card.
+#define LOOK_NS 900000000ull
 
 // Best first.
 static const struct af_xdp_mode {
@@ -354,7 +358,7 @@ static bool follow_device(struct af_xdp *ax, const struct netdev *dev)
 static void try_again(struct af_xdp *ax)
 {
 	struct error err = {0};
-	if (ax->retry_in > 0 && ax->retry_in--)
+	if (clock_ns(CLOCK_MONOTONIC) < ax->retry_at)
 		return;
 	if (!af_xdp_set_up(ax, &err)) {
 		news_log(&ax->news, LOG_NOTICE, "%s: set up again, %s", ax->port.config.device,
@@ -365,7 +369,7 @@ static void try_again(struct af_xdp *ax)
 			follow_device(ax, &dev);
 		return;
 	}
-	ax->retry_in = RETRY_ROUNDS;
+	ax->retry_at = clock_ns(CLOCK_MONOTONIC) + LOOK_NS;
 	if (strcmp(ax->last_error, err.text)) {
 		memcpy(ax->last_error, err.text, sizeof(ax->last_error));
 		news_log(&ax->news, LOG_WARNING, "%s: %s", ax->port.config.device, err.text);
@@ -375,10 +379,10 @@ static void try_again(struct af_xdp *ax)
 	}
 }
 
-// Looked at once a second: there is no message when a program is taken off.
+// There may be no message when a program is taken off.
 static bool program_is_ours(struct af_xdp *ax)
 {
-	if (++ax->rounds % RETRY_ROUNDS || af_xdp_program_is_attached(&ax->program))
+	if (af_xdp_program_is_attached(&ax->program))
 		return true;
 	news_link(&ax->news, &ax->port, PORT_LINK_DOWN,
 		"the XDP program of weft was removed from %s by somebody", ax->port.config.device);
@@ -398,7 +402,7 @@ void af_xdp_device_changed(void *ctx)
 				"%s was removed, or moved to another namespace", name);
 			af_xdp_take_down(ax, true);
 		}
-		ax->retry_in = 0; // at once when it comes back
+		ax->retry_at = 0; // at once when it comes back
 		ax->last_error[0] = 0;
 		ax->up_ifindex = 0;
 	} else if (!rc && !ax->ready) {
@@ -411,9 +415,12 @@ void af_xdp_device_changed(void *ctx)
 			news_link(&ax->news, &ax->port, PORT_LINK_DOWN,
 				"%s was removed and came back, or is another device now", name);
 		}
-		if (!same || !program_is_ours(ax) || !follow_device(ax, &dev)) {
+		bool look = clock_ns(CLOCK_MONOTONIC) >= ax->look_at;
+		if (look)
+			ax->look_at = clock_ns(CLOCK_MONOTONIC) + LOOK_NS;
+		if (!same || (look && !program_is_ours(ax)) || !follow_device(ax, &dev)) {
 			af_xdp_take_down(ax, !same);
-			ax->retry_in = 0;
+			ax->retry_at = 0;
 			try_again(ax);
 		}
 	}

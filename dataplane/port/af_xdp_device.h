@@ -29,8 +29,7 @@ struct af_xdp {
 	int promisc_fd;
 	struct af_xdp_program program;
 	char why_not[AF_XDP_N_MODES][256]; // why each better mode is not in use
-	uint32_t retry_in;                 // watch rounds until the next attempt
-	uint32_t rounds;                   // of the watch
+	uint64_t retry_at, look_at;        // CLOCK_MONOTONIC in ns: not before
 	char last_error[512];              // of the last attempt, so that it is logged once
 	uint64_t known_long, reported_bad, reported_drops;
 	bool told_long;            // since the device was set up

@@ -5,6 +5,7 @@
 // otherwise the real ones. So are mmap() of huge pages, which may be there or not, and dup(); sendmsg()
 // is counted.
 #include "dataplane/port/af_xdp.h"
+#include "dataplane/port/cycles.h"
 #include "dataplane/port/xsk.h"
 #include "tests/lib/netns.h"
 #include "tests/lib/port_rig.h"
@@ -415,6 +416,24 @@ static void test_what_fails_again_and_again_is_told_once(void **state)
 	rig_exchange(r, 100);
 }
 
+// The watch looks after each message of any interface, and an attempt may reset the card.
+static void test_attempts_do_not_come_faster_when_others_change(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0(XDP_MODE_COPY);
+	rig_open_ok(r, &c);
+	kernel.native = EOPNOTSUPP;
+	netns_run("ip link set wx0 mtu 1400");
+	rig_wait_link(r, PORT_LINK_DOWN);
+	unsigned attached = __atomic_load_n(&kernel.attached, __ATOMIC_RELAXED);
+	uint64_t from = clock_ns(CLOCK_MONOTONIC);
+	netns_run("for i in $(seq 100); do ip link set wx1 alias a$i; sleep 0.01; done");
+	attached = __atomic_load_n(&kernel.attached, __ATOMIC_RELAXED) - attached;
+	unsigned seconds = (unsigned)((clock_ns(CLOCK_MONOTONIC) - from) / 1000000000u);
+	assert_in_range(attached, 0,
+		2 * (seconds + 2)); // each tries twice: with frames of several buffers, and without
+}
+
 static void test_buffers_are_in_huge_pages_if_there_are_any(void **state)
 {
 	struct port_rig *r = *state;
@@ -537,6 +556,7 @@ int main(void)
 		T(test_a_kernel_without_frames_of_several_buffers),
 		T(test_a_driver_without_frames_of_several_buffers),
 		T(test_what_fails_again_and_again_is_told_once),
+		T(test_attempts_do_not_come_faster_when_others_change),
 		T(test_buffers_are_in_huge_pages_if_there_are_any),
 		T(test_maps_that_could_not_be_kept_once_are_kept_later),
 		T(test_an_mtu_that_xdp_does_not_take_is_given_once),
