@@ -49,7 +49,8 @@ static void print_limits(void)
 	       "together may\n"
 	       "leave %d bytes unread: then the one that leaves the most goes. Requests are "
 	       "answered in their\n"
-	       "order, those of a client that shuts its side down too.\n\n",
+	       "order, those of a client that shuts its side down too: then the last needs no "
+	       "end of line.\n\n",
 		CLIENT_LINE_MAX, CLIENT_OUT_HIGH, CLIENT_STUCK_S, CLIENT_IDLE_S, CLIENT_GARBAGE,
 		SERVER_CLIENTS_MAX, CLIENTS_OUT_MAX);
 }

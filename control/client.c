@@ -109,6 +109,21 @@ void client_publish(struct client *c, json_t *event)
 	client_notify(c, "monitor.event", json_incref(event));
 }
 
+// The next line, or NULL. What a client leaves without an end, and sends nothing more, is its last.
+static char *next_line(const struct client *c, size_t *len)
+{
+	struct evbuffer *in = bufferevent_get_input(c->bev);
+	char *line = evbuffer_readln(in, len, EVBUFFER_EOL_CRLF);
+	const size_t rest = evbuffer_get_length(in);
+
+	if (line || !c->is_finished || rest == 0 || rest > CLIENT_LINE_MAX)
+		return line;
+	line = malloc(rest);
+	if (line)
+		*len = (size_t)evbuffer_remove(in, line, rest);
+	return line;
+}
+
 // Answers lines until the client has had its turn or leaves too much unread.
 static void serve(struct client *c)
 {
@@ -125,7 +140,7 @@ static void serve(struct client *c)
 			event_active(c->resume, 0, 0);
 			return;
 		}
-		char *line = evbuffer_readln(in, &len, EVBUFFER_EOL_CRLF);
+		char *line = next_line(c, &len);
 		if (!line)
 			break;
 		c->last_ns = now_ns();
@@ -134,7 +149,7 @@ static void serve(struct client *c)
 	}
 	if (c->is_closing)
 		return;
-	if (evbuffer_get_length(in) >= CLIENT_LINE_MAX)
+	if (evbuffer_get_length(in) > CLIENT_LINE_MAX)
 		c->calls->overlong(c->calls->ctx, c);
 	else if (!c->is_finished)
 		return;
