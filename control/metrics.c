@@ -27,11 +27,26 @@ struct metrics {
 	struct error refused;            // why
 };
 
+// For HEAD libevent would send the body too, without its length: what follows on the connection would
+// be taken for an answer.
+static void reply(struct evhttp_request *req, int code, const char *type, struct evbuffer *body)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
+	char length[24];
+
+	evhttp_add_header(headers, "Content-Type", type);
+	if (evhttp_request_get_command(req) == EVHTTP_REQ_HEAD) {
+		snprintf(length, sizeof(length), "%zu", evbuffer_get_length(body));
+		evhttp_add_header(headers, "Content-Length", length);
+		evbuffer_drain(body, evbuffer_get_length(body));
+	}
+	evhttp_send_reply(req, code, NULL, body);
+}
+
 static void on_request(struct evhttp_request *req, void *ctx)
 {
 	struct metrics *m = ctx;
 	const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req));
-	struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
 	struct evbuffer *body = evbuffer_new();
 
 	if (!body) {
@@ -40,14 +55,11 @@ static void on_request(struct evhttp_request *req, void *ctx)
 	}
 	if (path && strcmp(path, "/metrics") == 0) {
 		metrics_write(m->daemon, body);
-		evhttp_add_header(headers, "Content-Type", CONTENT_TYPE);
-		evhttp_send_reply(req, HTTP_OK, "OK", body);
-	} else if (path && strcmp(path, "/") == 0) {
-		evbuffer_add_printf(body, "weft %s: see /metrics\n", WEFT_VERSION);
-		evhttp_add_header(headers, "Content-Type", "text/plain; charset=utf-8");
-		evhttp_send_reply(req, HTTP_OK, "OK", body);
+		reply(req, HTTP_OK, CONTENT_TYPE, body);
 	} else {
-		evhttp_send_error(req, HTTP_NOTFOUND, NULL);
+		const bool is_root = path && strcmp(path, "/") == 0;
+		evbuffer_add_printf(body, "weft %s: see /metrics\n", WEFT_VERSION);
+		reply(req, is_root ? HTTP_OK : HTTP_NOTFOUND, "text/plain; charset=utf-8", body);
 	}
 	evbuffer_free(body);
 }

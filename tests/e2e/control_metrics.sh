@@ -37,6 +37,16 @@ assert re.search(r'^weft_port_cpu_seconds_total{port="vm1"} \d+\.\d{9}$', text, 
 assert re.search(r'^weft_port_waited_seconds_total{port="vm1"} 0\.0{9}$', text, re.M)
 assert get("/other")[0] == 404
 assert get("/metrics", "POST")[0] in (405, 501)
+# HEAD has the length of what GET has, and no body that the next answer would be looked for in.
+c = socket.create_connection(("127.0.0.1", 9469), timeout=10)
+for path, said in (("/metrics", b"200"), ("/", b"200"), ("/other", b"404"), ("/metrics", b"200")):
+    c.sendall(b"HEAD %s HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode())
+    got = b""
+    while b"\r\n\r\n" not in got:
+        got += c.recv(65536)
+    assert got.startswith(b"HTTP/1.1 " + said) and re.search(rb"Content-Length: [1-9]", got), got
+    assert got.endswith(b"\r\n\r\n"), got
+c.close()
 # Silent, endless and half-closed clients: the next one is served all the same.
 rude = [socket.create_connection(("127.0.0.1", 9469)) for _ in range(100)]
 for i, s in enumerate(rude):
