@@ -4,6 +4,8 @@
 
 #include "control/daemon.h"
 
+#include <string.h>
+
 static void count_addresses_of(uint32_t *n, uint16_t vid)
 {
 	if (vid < VLAN_N)
@@ -33,9 +35,28 @@ static bool is_named(const struct running *r, uint16_t vid)
 	return false;
 }
 
+// How each port carried a VLAN last: objects that are alike are one, as a thousand VLANs of 256 ports would
+// hold up everybody else for seconds otherwise.
+struct carried {
+	const char *mode;
+	json_t *json;
+};
+
+// The port's entry in a list; borrowed.
+static json_t *carried_json(struct carried *c, const struct running_port *p, const char *mode)
+{
+	if (!c->json || strcmp(c->mode, mode) != 0) {
+		json_decref(c->json);
+		c->mode = mode;
+		c->json = json_pack("{s:s, s:s}", "port", p->config.sw.port.name, "mode", mode);
+	}
+	return c->json;
+}
+
 static int show(struct api_call *call)
 {
 	const struct running *r = call->daemon->running;
+	struct carried carried[PORT_MAX] = {{NULL}};
 	uint32_t addresses[VLAN_N] = {0}, only = api_number(call, "vlan");
 
 	switch_fdb_foreach(call->daemon->sw, each_address, addresses);
@@ -48,14 +69,14 @@ static int show(struct api_call *call)
 			const struct running_port *p = running_port_at(r, i);
 			const char *m = running_port_carries(p, vid);
 			if (m)
-				json_array_append_new(
-					ports, json_pack("{s:s, s:s}", "port",
-						       p->config.sw.port.name, "mode", m));
+				json_array_append(ports, carried_json(&carried[i], p, m));
 		}
 		json_array_append_new(
 			call->result, json_pack("{s:i, s:I, s:o}", "vlan", (int)vid, "addresses",
 					      (json_int_t)addresses[vid], "ports", ports));
 	}
+	for (unsigned i = 0; i < PORT_MAX; i++)
+		json_decref(carried[i].json);
 	return 0;
 }
 
