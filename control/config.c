@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pwd.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -264,6 +265,20 @@ int config_parse(const char *text, size_t len, struct config **out, struct confi
 	return rc;
 }
 
+// weftd is a user of its own where systemd runs it, and gives up root's right to read any file.
+static int unreadable(int error, struct error *err)
+{
+	const struct passwd *user = getpwuid(geteuid());
+	const struct group *group = getgrgid(getegid());
+
+	if (error != EACCES || !user || !group)
+		return error_set(err, -error, "", "cannot read it: %s", strerror(error));
+	return error_set(err, -error, "",
+		"cannot read it: %s; weftd runs as %s, who needs the right: chgrp %s FILE && chmod "
+		"g+r FILE (and g+x for its directory)",
+		strerror(error), user->pw_name, group->gr_name);
+}
+
 int config_load(const char *path, struct config **out, struct config_error *err)
 {
 	struct stat st;
@@ -274,7 +289,7 @@ int config_load(const char *path, struct config **out, struct config_error *err)
 	*err = (struct config_error){.line = 0};
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		rc = error_set(&err->error, -errno, "", "cannot read it: %s", strerror(errno));
+		rc = unreadable(errno, &err->error);
 		goto out;
 	}
 	if (S_ISDIR(st.st_mode)) {

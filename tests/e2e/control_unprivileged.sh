@@ -105,4 +105,13 @@ start ""
 [[ $(awk '/^CapPrm/ {print $2}' "/proc/$WEFTD_PID/status") =~ ^0+$ ]] || fail "it has capabilities"
 check '.[0].state == "down"' port show
 check '.[1].state == "failed" and (.[1].why | test("CAP_NET_ADMIN|permi|root"))' port show
+
+info "a file that only root may read: who asks for it as root is told who weftd is, and what helps"
+chown root:root "$T/weft.yaml"
+chmod 600 "$T/weft.yaml"
+group=$(getent group 65534 | cut -d: -f1)
+ctl_refuses "^weftctl: $T/weft.yaml: cannot read it: Permission denied; weftd runs as nobody, .*: chgrp $group FILE && chmod g\+r FILE" config reload
+chgrp "$group" "$T/weft.yaml"
+chmod g+r "$T/weft.yaml"
+ctl config reload >/dev/null || fail "it did not help"
 exit 0
