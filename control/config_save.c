@@ -182,7 +182,10 @@ int config_write(const char *path, const char *text, struct error *err)
 	close(fd);
 	if (rc < 0) {
 		unlink(temporary);
-		return error_set(err, rc, "", "cannot write %s: %s", real, strerror(-rc));
+		return error_set(err, rc, "",
+			"cannot write %s: %s; it is as it was; weftctl config show > FILE keeps a "
+			"copy",
+			real, strerror(-rc));
 	}
 	sync_directory(real);
 	return 0;
