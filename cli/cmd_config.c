@@ -138,8 +138,9 @@ const struct command cmd_config[] = {
 		.verb = "reload",
 		.method = "config.reload",
 		.help = "read the file again and apply what differs",
-		.details = "Ports that did not change lose no frame. A file with an error changes "
-			   "nothing.",
+		.details = "Ports that did not change lose no frame. A file with an error, or an "
+			   "empty one,\n"
+			   "changes nothing.",
 		.example = "config reload",
 		.show = report},
 	{NULL},

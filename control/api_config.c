@@ -108,7 +108,8 @@ static int set(struct api_call *call)
 
 static const struct api_param show_fields[] = {
 	{"file", API_TEXT, true, "the file that weftd was started with"},
-	{"saved", API_FLAG, true, "whether the file says the same"},
+	{"saved", API_FLAG, true,
+		"whether the file said the same when it was read or written last"},
 	{"config", API_GROUP, true, "the running configuration"},
 	{"yaml", API_TEXT, true, "the same as YAML text"}, {NULL}};
 static const struct api_param check_params[] = {
@@ -163,7 +164,7 @@ const struct api_method api_config_methods[] = {
 	{.name = "config.reload",
 		.help = "Reads the daemon's file again and applies the difference only; a file "
 			"with "
-			"an error changes nothing.",
+			"an error changes nothing, nor does one that says nothing.",
 		.changes = true,
 		.result = report_fields,
 		.errors = "-32602 with file, key, line and column of the first error",

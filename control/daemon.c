@@ -4,6 +4,18 @@
 
 #include "control/log.h"
 
+#include <errno.h>
+
+// A file that says nothing is a right one, but more likely somebody is about to write it, or the disk was full.
+static int refuse_nothing(const struct daemon *d, const struct config *config, struct error *err)
+{
+	if (json_object_size(config->json) || running_n_ports(d->running) == 0)
+		return 0;
+	return error_set(err, -EINVAL, "ports",
+		"it is empty, or all of it is a comment; to remove all ports it has to say so: "
+		"ports: []");
+}
+
 int daemon_reload(struct daemon *d, struct running_report *report, struct config_error *err)
 {
 	struct config *config;
@@ -13,7 +25,9 @@ int daemon_reload(struct daemon *d, struct running_report *report, struct config
 
 	int rc = config_load(d->config_path, &config, err);
 	if (rc == 0) {
-		rc = running_apply(d->running, config, report, &err->error);
+		rc = refuse_nothing(d, config, &err->error);
+		if (rc == 0)
+			rc = running_apply(d->running, config, report, &err->error);
 		if (rc == 0) {
 			json_decref(d->saved);
 			d->saved = running_json(d->running);

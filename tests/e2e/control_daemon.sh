@@ -101,6 +101,16 @@ ctl_refuses "did you mean 'type'" config reload
 check 'length == 3' port show
 sed -i '$d' "$T/weft.yaml"
 
+info "nor does an empty file, as an editor or a full disk leaves it"
+cp "$T/weft.yaml" "$T/whole.yaml"
+: >"$T/weft.yaml"
+ctl_refuses 'weft.yaml:? .*it is empty, .*: ports: \[\]' config reload
+echo '# later' >"$T/weft.yaml"
+kill -HUP "$WEFTD_PID"
+wait_until 20 grep -q "nothing was reloaded: .*it is empty, or all of it is a comment" "$T/weftd.log"
+check 'length == 3' port show
+cp "$T/whole.yaml" "$T/weft.yaml"
+
 info "two ports swap their sockets"
 sed -i 's|/vm1.sock|/vm3.sock|; s|/vm2.sock|/vm1.sock|; s|/vm3.sock|/vm2.sock|' "$T/weft.yaml"
 ctl config reload | finds '2 changed, 1 unchanged' || fail "the swap"
