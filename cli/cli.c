@@ -18,7 +18,9 @@ const struct command *const command_tables[] = {cmd_port, cmd_fdb, cmd_vlan, cmd
 	cmd_worker, cmd_config, cmd_top, cmd_monitor, cmd_capture, cmd_version, cmd_complete, NULL};
 
 #define CALL_TIMEOUT_MS 30000
-#define DENIED          3 // of the API's codes
+// Of the API's codes.
+#define DENIED    3
+#define NO_METHOD (-32601)
 
 int cli_wrong(struct cli *cli, const char *fmt, ...)
 {
@@ -50,6 +52,12 @@ int cli_refused(struct cli *cli, const json_t *error, const char *file)
 	const json_t *data = json_object_get(error, "data");
 	const char *in = file ? file : get_text(data, "file");
 
+	// Commands ask for nothing that a weftd of their version has not.
+	if (json_integer_value(json_object_get(error, "code")) == NO_METHOD)
+		return cli_fail(cli,
+			"%s: weftd is of another version than weftctl ('weftctl version' has "
+			"both); start it again after an upgrade",
+			get_text(error, "message"));
 	if (!*in)
 		return cli_fail(cli, "%s", get_text(error, "message"));
 	if (!get_number(data, "line"))

@@ -184,6 +184,27 @@ for noun in port fdb vlan stats health worker config top monitor capture version
 done
 says 'Usage: weftctl fdb add MAC port PORT \[vlan VLAN\]' fdb add --help
 
+info "a weftd that lacks a method is of another version, which is said"
+spawn "$T/old" python3 -c '
+import json, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+while True:
+    client = listener.accept()[0]
+    for line in client.makefile():
+        request = json.loads(line)
+        if request["method"] == "version.show":
+            answer = {"result": {"version": "0.0.1"}}
+        else:
+            answer = {"error": {"code": -32601, "message": "unknown method"}}
+        client.sendall(json.dumps({"jsonrpc": "2.0", "id": request["id"], **answer}).encode() + b"\n")' "$T/old.sock"
+wait_until 10 "$WEFTCTL" -s "$T/old.sock" version
+for command in health 'top -n 1' 'config check'; do
+	# shellcheck disable=SC2086
+	ctl_refuses 'unknown method: weftd is of another version than weftctl .*start it again' -s "$T/old.sock" $command
+done
+
 info "each command's exit status"
 while IFS='|' read -r want command; do
 	# shellcheck disable=SC2086
