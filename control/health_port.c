@@ -30,7 +30,9 @@ static void look_at_state(const struct health_view *v, json_t *to)
 
 	if (!v->open)
 		health_find(to, v->name, "port-failed", "error",
-			"it is tried again every 5 seconds", "it could not be opened: %s", v->why);
+			"put right what it names: it is tried again every 5 seconds, and at once "
+			"by config reload",
+			"it could not be opened: %s", v->why);
 	else if (v->pending)
 		health_find(to, v->name, "port-pending", "error",
 			"port show names its configuration; port set changes it",
