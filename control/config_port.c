@@ -109,6 +109,8 @@ static int convert_device(const struct convert *v, struct port_config *p)
 			"a name of at most %zu characters without spaces is expected, not '%.40s'",
 			sizeof(p->device) - 1, c->device);
 	snprintf(p->device, sizeof(p->device), "%s", c->device);
+	if (strcmp(c->type, "tap") == 0 && c->queues > 1)
+		return wrong(v, "queues", "a tap port has one, not %u", c->queues);
 	static const int modes[] = {[XDP_AUTO] = XDP_MODE_AUTO,
 		[XDP_ZEROCOPY] = XDP_MODE_ZEROCOPY,
 		[XDP_COPY] = XDP_MODE_COPY,
@@ -208,6 +210,12 @@ static int convert_rate(const struct convert *v, const char *key, const char *te
 		return wrong(v, key,
 			"a number is expected, with k, M or G for thousands, such as 100M, not "
 			"'%.40s'",
+			text);
+	// To the switch 0 is no limit: who writes it, or 0.5, means the opposite.
+	if (text && *out == 0)
+		return wrong(v, key,
+			"at least 1 is expected, not '%.40s'; without the key there "
+			"is no limit",
 			text);
 	return 0;
 }
