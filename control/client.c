@@ -90,6 +90,17 @@ static bool is_wanted(const struct client *c, const json_t *event)
 	return false;
 }
 
+static void tell_lost(struct client *c, json_int_t time_us)
+{
+	if (!c->lost)
+		return;
+	client_notify(c, "monitor.event",
+		json_pack("{s:s, s:I, s:I, s:s}", "event", "lost", "time_us", time_us, "count",
+			(json_int_t)c->lost, "text",
+			"this client reads too slowly; events were dropped"));
+	c->lost = 0;
+}
+
 void client_publish(struct client *c, json_t *event)
 {
 	if (c->is_closing || !is_wanted(c, event))
@@ -98,14 +109,7 @@ void client_publish(struct client *c, json_t *event)
 		c->lost++;
 		return;
 	}
-	if (c->lost) {
-		client_notify(c, "monitor.event",
-			json_pack("{s:s, s:I, s:I, s:s}", "event", "lost", "time_us",
-				json_integer_value(json_object_get(event, "time_us")), "count",
-				(json_int_t)c->lost, "text",
-				"this client reads too slowly; events were dropped"));
-		c->lost = 0;
-	}
+	tell_lost(c, json_integer_value(json_object_get(event, "time_us")));
 	client_notify(c, "monitor.event", json_incref(event));
 }
 
@@ -170,6 +174,9 @@ static void on_written(struct bufferevent *bev, void *ctx)
 		c->calls->gone(c->calls->ctx, c);
 		return;
 	}
+	// Not with the next event: there may be none for hours.
+	if (c->is_subscribed && !c->is_closing)
+		tell_lost(c, now_us());
 	if (!(bufferevent_get_enabled(bev) & EV_READ) && !c->is_closing) {
 		if (!c->is_finished)
 			bufferevent_enable(bev, EV_READ);

@@ -4,9 +4,9 @@
 
 #include "control/config_value.h"
 #include "control/log.h"
+#include "control/now.h"
 
 #include <string.h>
-#include <time.h>
 
 #define EVENTS_PER_TURN 256
 
@@ -144,12 +144,9 @@ void events_drain_all(const struct events *e)
 
 void events_config(const struct events *e, const char *text)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
 	log_msg(LOG_NOTICE, "", "%s", text);
 	json_t *json = json_pack("{s:s, s:I, s:s}", "event", "config", "time_us",
-		(json_int_t)(ts.tv_sec * 1000000LL + ts.tv_nsec / 1000), "text", text);
+		(json_int_t)now_us(), "text", text);
 	if (json)
 		e->publish(e->ctx, json);
 	json_decref(json);
