@@ -115,11 +115,12 @@ const struct command cmd_monitor[] = {
 	{.noun = "monitor",
 		.synopsis = "[port PORT] [EVENT...]",
 		.help = "print events as they happen, until Ctrl-C",
-		.details = "Events: port-added port-removed port-changed link-up link-down "
-			   "fdb-learnt\n"
-			   "fdb-moved fdb-aged drops log config; all if none is named. With -j one "
-			   "object\n"
-			   "per line.",
+		.details =
+			"Events: port-added port-removed port-changed link-up link-down "
+			"fdb-learnt\n"
+			"fdb-moved fdb-aged drops log config; all if none is named. 'lost', that "
+			"some were\n"
+			"lost, comes in any case. With -j one object per line.",
 		.example = "monitor port vm1 link-up link-down",
 		.run = run},
 	{NULL},

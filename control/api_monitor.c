@@ -59,7 +59,8 @@ static int unsubscribe(struct api_call *call)
 	return 0;
 }
 
-static const struct api_param params[] = {{"events", API_LIST, false, "kinds wanted; default: all"},
+static const struct api_param params[] = {
+	{"events", API_LIST, false, "kinds wanted; default: all; lost comes in any case"},
 	{"port", API_PORT, false, "only events of this port"}, {NULL}};
 
 const struct api_method api_monitor_methods[] = {

@@ -80,6 +80,9 @@ static bool is_wanted(const struct client *c, const json_t *event)
 
 	if (!c->is_subscribed || !kind)
 		return false;
+	// Nobody knows of which kind or port they were.
+	if (strcmp(kind, "lost") == 0)
+		return true;
 	if (*c->port && (!port || strcmp(port, c->port) != 0))
 		return false;
 	if (!c->events)

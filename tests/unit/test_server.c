@@ -576,6 +576,10 @@ static void events_reach_those_who_want_them(void **state)
 	assert_non_null(strstr(line, "\"event\":\"link-up\""));
 	assert_non_null(strstr(line, "guest connected: VERSION_1"));
 	assert_null(hear(links, &closed));
+	json_t *lost = json_pack("{s:s, s:i}", "event", "lost", "count", 3);
+	server_publish(d.server, lost);
+	json_decref(lost);
+	assert_non_null(hear(links, &closed)); // some of them may have been link-up
 	line = hear(all, &closed);
 	while (line && !strstr(line, "fdb-learnt"))
 		line = hear(all, &closed);
