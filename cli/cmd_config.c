@@ -131,7 +131,10 @@ const struct command cmd_config[] = {
 		.verb = "save",
 		.method = "config.save",
 		.help = "write the running configuration to weftd's file",
-		.details = "The file is replaced as a whole; comments in it are lost.",
+		.details = "The file is replaced as a whole; comments in it are lost. One that "
+			   "somebody has\n"
+			   "changed since weftd read it is left alone: config reload, or move it "
+			   "away.",
 		.example = "config save",
 		.show = saved},
 	{.noun = "config",

@@ -21,11 +21,13 @@ static int fail_config(
 
 static int show(struct api_call *call)
 {
-	json_t *json = running_json(call->daemon->running);
+	const struct daemon *d = call->daemon;
+	json_t *json = running_json(d->running);
 	char *yaml = config_yaml(json);
+	bool saved = json_equal(json, d->saved) && !daemon_file_changed(d);
 
-	call->result = json_pack("{s:s, s:b, s:o, s:s}", "file", call->daemon->config_path, "saved",
-		json_equal(json, call->daemon->saved), "config", json, "yaml", yaml ? yaml : "");
+	call->result = json_pack("{s:s, s:b, s:o, s:s}", "file", d->config_path, "saved",
+		(int)saved, "config", json, "yaml", yaml ? yaml : "");
 	free(yaml);
 	return 0;
 }
@@ -50,17 +52,10 @@ static int check(struct api_call *call)
 static int save(struct api_call *call)
 {
 	struct daemon *d = call->daemon;
-	json_t *json = running_json(d->running);
-	char *yaml = config_yaml(json);
-	int rc = yaml ? config_write(d->config_path, yaml, &call->error) : -ENOMEM;
+	int rc = daemon_save(d, &call->error);
 
-	free(yaml);
-	if (rc < 0) {
-		json_decref(json);
+	if (rc < 0)
 		return api_fail_rc(call, rc);
-	}
-	json_decref(d->saved);
-	d->saved = json;
 	call->result = json_pack("{s:s}", "file", d->config_path);
 	return 0;
 }
@@ -109,7 +104,7 @@ static int set(struct api_call *call)
 static const struct api_param show_fields[] = {
 	{"file", API_TEXT, true, "the file that weftd was started with"},
 	{"saved", API_FLAG, true,
-		"whether the file said the same when it was read or written last"},
+		"false: what runs, or the file, has changed since it was read or written last"},
 	{"config", API_GROUP, true, "the running configuration"},
 	{"yaml", API_TEXT, true, "the same as YAML text"}, {NULL}};
 static const struct api_param check_params[] = {
@@ -158,7 +153,8 @@ const struct api_method api_config_methods[] = {
 			"all.",
 		.changes = true,
 		.result = save_fields,
-		.errors = "4 the file cannot be written",
+		.errors = "4 the file cannot be written, or somebody has changed it since weftd "
+			  "read it",
 		.example = "{}",
 		.run = save},
 	{.name = "config.reload",

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the daemon does as a whole: reading its file again.
+// What the daemon does as a whole with its file: reading it again, and writing it.
 #include "control/daemon.h"
 
 #include "control/log.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 // A file that says nothing is a right one, but more likely somebody is about to write it, or the disk was full.
 static int refuse_nothing(const struct daemon *d, const struct config *config, struct error *err)
@@ -31,6 +32,8 @@ int daemon_reload(struct daemon *d, struct running_report *report, struct config
 		if (rc == 0) {
 			json_decref(d->saved);
 			d->saved = running_json(d->running);
+			json_decref(d->file);
+			d->file = json_incref(config->json);
 		}
 		config_free(config);
 	}
@@ -45,5 +48,49 @@ int daemon_reload(struct daemon *d, struct running_report *report, struct config
 		log_msg(LOG_WARNING, "",
 			"%s: what weftd was started with stays until it starts again",
 			json_string_value(key));
+	return 0;
+}
+
+bool daemon_file_changed(const struct daemon *d)
+{
+	struct config_error err;
+	struct config *config;
+
+	int rc = config_load(d->config_path, &config, &err);
+	if (rc < 0)
+		return rc == -EINVAL; // somebody is at it
+	bool changed = json_object_size(config->json) && !json_equal(config->json, d->file);
+	config_free(config);
+	return changed;
+}
+
+int daemon_save(struct daemon *d, struct error *err)
+{
+	struct config *config;
+	struct config_error lost;
+
+	if (daemon_file_changed(d))
+		return error_set(err, -ESTALE, "",
+			"%s was changed since weftd read it: config reload takes that over; or "
+			"move "
+			"the file away and save again",
+			d->config_path);
+	json_t *json = running_json(d->running);
+	char *yaml = config_yaml(json);
+	int rc = yaml ? config_write(d->config_path, yaml, err) : -ENOMEM;
+	free(yaml);
+	if (rc < 0) {
+		json_decref(json);
+		return rc;
+	}
+	json_decref(d->saved);
+	d->saved = json;
+	json_decref(d->file);
+	d->file = json_incref(json);
+	if (config_load(d->config_path, &config, &lost) == 0) {
+		json_decref(d->file);
+		d->file = json_incref(config->json);
+		config_free(config);
+	}
 	return 0;
 }

@@ -162,6 +162,7 @@ int loop_start(struct daemon *d, const struct config *config, struct error *err)
 	if (rc < 0)
 		return error_set(err, rc, "", "out of memory");
 	d->saved = running_json(d->running);
+	d->file = json_incref(config->json);
 	d->tick = every(d, 1000000, on_tick);
 	if (sd_watchdog_enabled(0, &us) > 0)
 		d->watchdog = every(d, us / 3, on_watchdog);
@@ -193,10 +194,12 @@ void loop_stop(struct daemon *d)
 	running_free(d->running);
 	health_free(d->health);
 	json_decref(d->saved);
+	json_decref(d->file);
 	d->running = NULL;
 	d->metrics = NULL;
 	d->health = NULL;
 	d->saved = NULL;
+	d->file = NULL;
 	// Last: whoever asks a second time to end must not stop the cleaning up.
 	for (unsigned i = 0; i < sizeof(d->signals) / sizeof(d->signals[0]); i++)
 		if (d->signals[i])

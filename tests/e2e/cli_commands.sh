@@ -137,6 +137,23 @@ ctl_refuses 'not JSON, such as .*"core": 2' config set workers '[{'
 says 'saved to .*weft.yaml' config save
 check '.saved' config show
 "$WEFTD" -c "$T/weft.yaml" --check | finds 'good: 4 ports' || fail "the saved file is not good"
+sed -i 's/^ports:/idle-us: 70\nports:/' "$T/weft.yaml"
+check '.saved == false' config show
+ctl_refuses 'weft.yaml was changed since weftd read it: config reload' config save
+grep -q 'idle-us: 70' "$T/weft.yaml" || fail "an edit was lost"
+echo 'idle-us: [' >>"$T/weft.yaml"
+ctl_refuses 'weft.yaml was changed since weftd read it' config save
+sed -i '/^idle-us: \[/d' "$T/weft.yaml"
+status 0 config reload
+status 0 config set idle-us default
+status 0 config save
+echo '# a comment is no change' >>"$T/weft.yaml"
+status 0 config save
+: >"$T/weft.yaml"
+status 0 config save
+rm "$T/weft.yaml"
+status 0 config save
+check '.saved' config show
 says '4 unchanged' config set idle poll
 says 'added' config reload
 check '.config.idle == null' config show
