@@ -41,15 +41,16 @@ static json_t *read_text(struct cli *cli, const char *path)
 	return text;
 }
 
-// The daemon's own file unless another is given; errors as compilers give them.
-static int check(struct cli *cli, int argc, char **argv)
+// A method that looks at the daemon's own file unless another is given; errors as compilers give them.
+static int look(struct cli *cli, int argc, char **argv, const char *method,
+	void (*print)(const struct cli *cli, const json_t *result))
 {
 	json_t *params, *result, *error;
 	const char *path = argc ? argv[0] : NULL;
 	int status;
 
 	if (argc > 1)
-		return cli_wrong(cli, "usage: weftctl config check [FILE]");
+		return cli_wrong(cli, "usage: weftctl config %s [FILE]", strchr(method, '.') + 1);
 	params = json_object();
 	if (path) {
 		json_t *text = read_text(cli, path);
@@ -64,11 +65,11 @@ static int check(struct cli *cli, int argc, char **argv)
 		json_decref(params);
 		return status;
 	}
-	status = cli_try(cli, "config.check", params, &result, &error);
+	status = cli_try(cli, method, params, &result, &error);
 	if (cli->json && status != CLI_UNREACHABLE)
 		print_json(status == CLI_OK ? result : error);
 	if (status == CLI_OK && !cli->json)
-		printf("good: %d ports\n", (int)get_number(result, "ports"));
+		print(cli, result);
 	else if (status == CLI_REFUSED)
 		cli_refused(cli, error, path);
 	else if (status == CLI_UNREACHABLE)
@@ -76,6 +77,42 @@ static int check(struct cli *cli, int argc, char **argv)
 	json_decref(result);
 	json_decref(error);
 	return status;
+}
+
+static void print_check(const struct cli *cli, const json_t *result)
+{
+	printf("good: %d ports\n", (int)get_number(result, "ports"));
+}
+
+static int check(struct cli *cli, int argc, char **argv)
+{
+	return look(cli, argc, argv, "config.check", print_check);
+}
+
+static void print_diff(const struct cli *cli, const json_t *result)
+{
+	const json_t *d, *key;
+	size_t i, k;
+
+	if (json_array_size(result) == 0)
+		puts("no difference");
+	json_array_foreach ((json_t *)result, i, d) {
+		const char *change = get_text(d, "change"), *port = get_text(d, "port");
+		const char *colour = strcmp(change, "added") == 0     ? GOOD
+				     : strcmp(change, "removed") == 0 ? BAD
+								      : WARN;
+		printf("%s%-7s%s%s%s%s", paint(cli, colour), change, unpaint(cli),
+			*port ? " port " : "", port,
+			*port && json_object_get(d, "keys") ? ":" : "");
+		json_array_foreach (json_object_get(d, "keys"), k, key)
+			printf("%s %s", k ? "," : "", json_string_value(key));
+		putchar('\n');
+	}
+}
+
+static int diff(struct cli *cli, int argc, char **argv)
+{
+	return look(cli, argc, argv, "config.diff", print_diff);
 }
 
 static int saved(struct cli *cli, const json_t *result, const json_t *params)
@@ -117,6 +154,15 @@ const struct command cmd_config[] = {
 			   "without a running weftd: weftd -c FILE --check.",
 		.example = "config check /etc/weft/weft.yaml",
 		.run = check},
+	{.noun = "config",
+		.verb = "diff",
+		.synopsis = "[FILE]",
+		.help = "what a reload would change",
+		.details = "Compares what runs with the file that weftd was started with, or with "
+			   "FILE; - is\n"
+			   "standard input. Nothing is changed.",
+		.example = "config diff",
+		.run = diff},
 	{.noun = "config",
 		.verb = "set",
 		.method = "config.set",

@@ -32,17 +32,35 @@ static int show(struct api_call *call)
 	return 0;
 }
 
-static int check(struct api_call *call)
+// The configuration that the request has as its text, or the daemon's file.
+static int load(struct api_call *call, struct config **config)
 {
 	const char *text = api_text(call, "text");
 	struct config_error err;
-	struct config *config;
 	int rc;
 
-	rc = text ? config_parse(text, strlen(text), &config, &err)
-		  : config_load(call->daemon->config_path, &config, &err);
-	if (rc < 0)
-		return fail_config(call, &err, text ? NULL : call->daemon->config_path, rc);
+	rc = text ? config_parse(text, strlen(text), config, &err)
+		  : config_load(call->daemon->config_path, config, &err);
+	return rc < 0 ? fail_config(call, &err, text ? NULL : call->daemon->config_path, rc) : 0;
+}
+
+static int diff(struct api_call *call)
+{
+	struct config *config;
+
+	if (load(call, &config) < 0)
+		return -1;
+	call->result = running_diff(call->daemon->running, config);
+	config_free(config);
+	return 0;
+}
+
+static int check(struct api_call *call)
+{
+	struct config *config;
+
+	if (load(call, &config) < 0)
+		return -1;
 	call->result = json_pack("{s:I, s:I}", "ports", (json_int_t)config->n_ports, "workers",
 		(json_int_t)config->sw.n_workers);
 	config_free(config);
@@ -112,6 +130,12 @@ static const struct api_param check_params[] = {
 static const struct api_param check_fields[] = {
 	{"ports", API_NUMBER, true, "how many ports it has"},
 	{"workers", API_NUMBER, true, "how many workers it names"}, {NULL}};
+static const struct api_param diff_params[] = {
+	{"text", API_TEXT, false, "YAML text to compare; default: the daemon's file"}, {NULL}};
+static const struct api_param diff_fields[] = {
+	{"change", API_TEXT, true, "added, removed or changed"},
+	{"port", API_PORT, false, "the port; without it, settings that are not of one port"},
+	{"keys", API_LIST, false, "the keys that differ, where something is changed"}, {NULL}};
 static const struct api_param save_fields[] = {
 	{"file", API_TEXT, true, "the file that was replaced"}, {NULL}};
 static const struct api_param report_fields[] = {{"added", API_NUMBER, true, "ports that are new"},
@@ -138,6 +162,14 @@ const struct api_method api_config_methods[] = {
 			  "is the text",
 		.example = "{\"text\": \"ports: []\"}",
 		.run = check},
+	{.name = "config.diff",
+		.help = "What config.reload would change; changes nothing.",
+		.params = diff_params,
+		.list = true,
+		.result = diff_fields,
+		.errors = "-32602 with key, line and column of the first error",
+		.example = "{}",
+		.run = diff},
 	{.name = "config.set",
 		.help = "Merges keys into the running configuration and applies the difference; "
 			"null "

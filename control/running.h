@@ -83,6 +83,10 @@ int running_worker_move(struct running *r, uint32_t worker, uint32_t core, struc
 int running_apply(struct running *r, const struct config *config, struct running_report *report,
 	struct error *err);
 
+// What running_apply would change: a new list of objects with `change` (added, removed, changed), `port`
+// where it is one, and the `keys` that differ.
+json_t *running_diff(const struct running *r, const struct config *config);
+
 // Merges keys into an object as RFC 7386 says: null removes, objects merge, the rest replaces.
 void running_merge(json_t *to, const json_t *patch);
 

@@ -10,7 +10,7 @@
 
 #define FIXED_MAX 4096
 
-static json_t *without_ports(const json_t *json)
+json_t *running_base(const json_t *json)
 {
 	json_t *base = json_deep_copy(json), *fdb = json_object_get(base, "fdb");
 
@@ -259,7 +259,7 @@ int running_make(struct running *r, const struct config *config, struct running_
 		return rc;
 	}
 	json_decref(r->base);
-	r->base = without_ports(config->json);
+	r->base = running_base(config->json);
 	apply_ports(r, config, report);
 	assign_all(r);
 	return 0;
@@ -289,7 +289,7 @@ int running_new(struct sw *sw, const struct config *config, const struct running
 	}
 	r->sw = sw;
 	r->hooks = *hooks;
-	r->base = without_ports(config->json);
+	r->base = running_base(config->json);
 	apply_ports(r, config, &report);
 	*out = r;
 	return 0;

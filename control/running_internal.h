@@ -27,6 +27,8 @@ void running_changed(struct running *r, const char *fmt, const char *name);
 // Lets the queues of an open port go to the workers that its configuration names.
 int running_assign(struct running *r, const struct config_port *c, struct error *err);
 
+// What a configuration says beside ports and static addresses. A new reference.
+json_t *running_base(const json_t *json);
 // Applies the settings that differ from r->base; on failure takes back those already applied.
 int running_settings_apply(struct running *r, const struct config *config,
 	struct running_report *report, struct error *err);

@@ -7,7 +7,7 @@ _weftctl() {
 	read -ra words <<<"$line"
 	[[ $line != *[[:space:]] ]] || words+=("")
 	cur=${words[-1]}
-	if [[ ${words[-2]} =~ ^(-w|-s|--socket|check|socket)$ ]]; then
+	if [[ ${words[-2]} =~ ^(-w|-s|--socket|check|diff|socket)$ ]]; then
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return

@@ -162,6 +162,32 @@ status 0 port del vm2
 check 'map(.name) | index("vm2") == null' port show
 [[ ! -e $T/vm2.sock ]] || fail "the socket of vm2 is still there"
 
+info "config diff: what a reload would do, and does"
+status 0 config save
+config_was=$(<"$T/weft.yaml")
+says '^no difference$' config diff
+status 0 port add vm4 type vhost-user socket "$T/vm4.sock"
+says '^removed port vm4$' config diff
+sed -i "s/^ports:/idle-us: 70\\nfdb: {static: [{mac: '52:54:00:00:00:07', port: vm1}]}\\nports:/" "$T/weft.yaml"
+printf -- '- {name: vm6, type: vhost-user, socket: %s}\n' "$T/vm6.sock" >>"$T/weft.yaml"
+printf -- '- {name: vm7, type: vhost-user, socket: %s, mtu: 2000}\n' "$T/vm7.sock" >"$T/vm7"
+{ ctl config show && cat "$T/vm7"; } >"$T/other.yaml"
+says '^added   port vm7$' config diff "$T/other.yaml"
+{ ctl config show && cat "$T/vm7"; } | says '^added   port vm7$' config diff -
+check 'map(select(.port)) | map({change, port}) == [{change: "removed", port: "vm4"}, {change: "added", port: "vm6"}]' config diff
+check 'map(select(.port == null)) == [{change: "changed", keys: ["idle-us", "fdb.static"]}]' config diff
+sed -i '/name: vm6/s/}$/, mtu: 9000}/' "$T/weft.yaml"
+status 0 config reload
+says '^no difference$' config diff
+status 0 port set vm6 mtu 1600 vlan access 7
+says '^changed port vm6: mtu, vlan$' config diff
+echo "$config_was" >"$T/weft.yaml"
+status 0 config reload
+says '^no difference$' config diff
+echo 'ports: [' >"$T/bad.yaml"
+ctl_refuses 'bad.yaml:.*not YAML' config diff "$T/bad.yaml"
+rm "$T/other.yaml" "$T/vm7"
+
 info "monitor"
 spawn "$T/events" "$WEFTCTL" -s "$SOCKET" -j monitor port-added config
 # It hears what happens once it is subscribed.
@@ -316,6 +342,7 @@ done <<-'SAME'
 	worker show|worker.show
 	config show|config.show
 	config check|config.check
+	config diff|config.diff
 	version|version.show
 SAME
 
