@@ -151,7 +151,10 @@ static int parse_keys(struct cli *cli, const json_t *keys, int argc, char **argv
 		if (!next)
 			return no_value(cli, key, name);
 		if (json_object_get(n.objects[n.depth - 1], name))
-			return cli_wrong(cli, "'%s' is there twice", name);
+			return n.depth == 1 && strcmp(name, "name") == 0
+				       ? cli_wrong(cli, "a port keeps its name: port del, and port "
+							"add with the other one")
+				       : cli_wrong(cli, "'%s' is there twice", name);
 		json_t *value = value_of(kind, next);
 		if (!value && *next != '[')
 			return cli_wrong(cli, "'%s': the text is not UTF-8", name);

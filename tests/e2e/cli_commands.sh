@@ -64,6 +64,8 @@ ctl_refuses 'vlan.access: a number from 1 to 4094' port add vm3 type tap device 
 ctl_refuses "did you mean 'vhost-user'" port add vm3 type vhost-usr socket "$T/vm3.sock"
 ctl_refuses 'port vm1 has' port add vm3 type vhost-user socket "$T/vm1.sock"
 ctl_refuses 'needs a value' port add vm3 type
+ctl_refuses 'a port keeps its name: port del, and port add' port set vm1 name vm9
+ctl_refuses "'mtu' is there twice" port set vm1 mtu 1600 mtu 1500
 status 1 port add vm3 type af-xdp device nosuch1
 check 'map(.name) | index("vm3") == null' port show
 status 0 port set vm2 vlan trunk 10,20-30 native 1 policy macs 52:54:00:00:00:02 rate 1G
