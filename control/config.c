@@ -196,6 +196,10 @@ static int convert_ports(const struct conf *c, struct config *out, struct error 
 		p->json = json_incref(json_array_get(list, i));
 		out->n_ports++;
 		rc = check_unique(out, i, err);
+		if (rc == 0 && strcmp(p->sw.port.socket, out->api_socket) == 0)
+			rc = error_set(err, -EEXIST, "api.socket",
+				"api.socket: port %s has %s, and a socket serves one of them",
+				p->sw.port.name, out->api_socket);
 		if (rc < 0)
 			return rc;
 	}

@@ -178,6 +178,8 @@ static const struct {
 	{VHOST("policy: {macs: [x]}"), 2, 54, "ports[0].policy.macs", "52:54:00:00:00:01"},
 	{VHOST("policy: {ips: [192.0.2.1/33]}"), 2, 54, "ports[0].policy.ips", "192.0.2.0/24"},
 	{VHOST("policy: {rate: fast}"), 2, 54, "ports[0].policy.rate", "100M"},
+	{"api: {socket: /a}\nports:\n- {name: a, type: vhost-user, socket: /a}", 1, 7, "api.socket",
+		"port a has /a"},
 	{VHOST("policy: {rate: 0}"), 2, 54, "ports[0].policy.rate",
 		"without the key there is no limit"},
 	{VHOST("policy: {storm: 0.5}"), 2, 54, "ports[0].policy.storm", "at least 1"},
