@@ -159,7 +159,7 @@ const struct conf_key conf_keys[] = {
 	{"idle", NULL, "what a worker without work does: sleep (default) or poll", "sleep"},
 	{"idle-us", NULL, "microseconds without work before a worker sleeps; default 50", "50", 1, 1000000},
 	{"wakeup-us", NULL, "microseconds that cores of this host may take to wake up; default: any; 0: none halts", "20", 0, 1000000},
-	{"patience-us", NULL, "microseconds that frames wait in their sender's ring for room at their destination while less than a burst of them finds any; default 8000; 0: they are dropped at once", "1000", 0, 100000},
+	{"patience-us", NULL, "microseconds that frames wait in their sender's ring while the ring of their receiver is full; default 8000; 0: they are dropped at once", "1000", 0, 100000},
 	{"fdb", NULL, "the forwarding database", NULL},
 	{"fdb.age", NULL, "seconds until a silent address is forgotten; default 300", "300", 1, 1000000},
 	{"fdb.max", NULL, "addresses at most; default 65536", "65536", 16, 16777216},
