@@ -5,12 +5,16 @@
 // socket ourselves, as a VMM would, and say again all that the VMM has said, with the very descriptors
 // that it sent; every check is made as if it came from the VMM. None of it has an answer. Last comes a
 // message of our own, which rte_vhost hands to us on its event thread, the only one that polls and reads
-// connections: there the descriptor by which rte_vhost knows the connection becomes the VMM's. From the
-// next poll on rte_vhost hears the VMM, beginning with what that has sent meanwhile.
+// connections: there the descriptor by which rte_vhost knows the connection becomes the VMM's. The next
+// time that it waits rte_vhost hears the VMM, beginning with what that has sent meanwhile.
 #include "dataplane/port/vhost_msg.h"
 #include "dataplane/port/vhost_user_int.h"
 
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -194,12 +198,69 @@ void vhost_user_adopt_base(struct vhost_user *vu, struct vhost_user_msg *msg)
 		msg->state.num = __atomic_load_n(&ring->idx, __ATOMIC_ACQUIRE);
 }
 
+// Whether `epfd` is an epoll set that waits for `fd`, and for what.
+static bool waits_for(int epfd, int fd, struct epoll_event *ev)
+{
+	char path[40], line[160] = "";
+	unsigned long long data;
+	bool found = false;
+	unsigned events;
+	int tfd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", epfd);
+	if (readlink(path, line, sizeof(line) - 1) < 0 || strcmp(line, "anon_inode:[eventpoll]"))
+		return false;
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", epfd);
+	FILE *f = fopen(path, "re");
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = sscanf(line, "tfd: %d events: %x data: %llx", &tfd, &events, &data) == 3 &&
+			tfd == fd;
+	if (f)
+		fclose(f);
+	if (found)
+		*ev = (struct epoll_event){.events = events, .data.u64 = data};
+	return found;
+}
+
+struct waiting {
+	int epfd;
+	struct epoll_event ev;
+};
+
+// The epoll sets that wait for `fd`: rte_vhost's, unless it is an older one, which polls.
+static unsigned waiting_for(int fd, struct waiting *w, unsigned max)
+{
+	DIR *all = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	for (struct dirent *d; all && n < max && (d = readdir(all));) {
+		w[n].epfd = d->d_name[0] != '.' ? atoi(d->d_name) : -1;
+		n += waits_for(w[n].epfd, fd, &w[n].ev);
+	}
+	if (all)
+		closedir(all);
+	return n;
+}
+
+// Under the number of the connection that rte_vhost knows, and where it waits for it: what polls asks by
+// number, but an epoll set has forgotten the number with the file that was behind it.
+static bool take_number(int connection, int connfd)
+{
+	struct waiting w[4];
+	const unsigned n = waiting_for(connfd, w, sizeof(w) / sizeof(w[0]));
+	bool ok = dup2(connection, connfd) >= 0;
+
+	for (unsigned i = 0; ok && i < n; i++)
+		ok = !epoll_ctl(w[i].epfd, EPOLL_CTL_ADD, connfd, &w[i].ev);
+	return ok;
+}
+
 enum rte_vhost_msg_result vhost_user_adopted(struct vhost_user *vu)
 {
 	const int connection = vhost_session_connection(&vu->session);
 
 	vhost_user_bound_waits(connection);
-	if (vu->connfd < 0 || dup2(connection, vu->connfd) < 0)
+	if (vu->connfd < 0 || !take_number(connection, vu->connfd))
 		return RTE_VHOST_MSG_RESULT_ERR;
 	vu->adopting = false;
 	vhost_session_resume(&vu->session);
