@@ -393,6 +393,15 @@ int switch_set_age(struct sw *sw, uint32_t age_s)
 	return 0;
 }
 
+// Of a machine of its own, whichever this test may use.
+int switch_cpus(cpu_set_t *out)
+{
+	CPU_ZERO(out);
+	for (unsigned i = 0; i < 8; i++)
+		CPU_SET(i, out);
+	return 0;
+}
+
 uint32_t switch_n_workers(const struct sw *sw)
 {
 	return sw->config.n_workers;

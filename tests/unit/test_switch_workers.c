@@ -50,13 +50,26 @@ static void drain(struct sw *sw)
 		;
 }
 
+// A core that this test may use.
+static int32_t one_core(void)
+{
+	cpu_set_t cpus;
+	int32_t core = 0;
+
+	assert_int_equal(switch_cpus(&cpus), 0);
+	while (!CPU_ISSET((unsigned)core, &cpus))
+		core++;
+	return core;
+}
+
 static void nothing_is_lost_while_workers_come_and_go(void **state)
 {
-	static const struct {
+	const int32_t one = one_core();
+	const struct {
 		uint32_t n;
 		int32_t cores[3];
-	} sets[] = {{1, {-1}}, {3, {-1, -1, -1}}, {2, {0, -1}}, {1, {0}}, {2, {-1, -1}}, {1, {-1}},
-		{3, {-1, 0, -1}}};
+	} sets[] = {{1, {-1}}, {3, {-1, -1, -1}}, {2, {one, -1}}, {1, {one}}, {2, {-1, -1}},
+		{1, {-1}}, {3, {-1, one, -1}}};
 	struct load l;
 	unsigned changes = 0;
 
@@ -143,20 +156,21 @@ static void workers_are_known_by_their_cores(void **state)
 {
 	struct sw *sw = load_switch(1);
 	struct port *a = load_port(sw, "a", 1), *b = load_port(sw, "b", 1);
+	const int32_t one = one_core();
 	uint8_t f[64];
 
-	assert_int_equal(switch_set_workers(sw, (const int32_t[]){0, -1}, 2, NULL), 0);
+	assert_int_equal(switch_set_workers(sw, (const int32_t[]){one, -1}, 2, NULL), 0);
 	assert_int_equal(switch_port_assign(sw, "a", 0, 1, NULL), 0);
 	load_frame(f, 1, 0, 2, 0, 0);
 	fake_send(a, 0, f, sizeof(f));
 	assert_true(fake_wait(b, 1));
 	WAIT_FOR(worker(sw, 1).frames == 1);
-	assert_int_equal(switch_set_workers(sw, (const int32_t[]){-1, 0}, 2, NULL), 0);
+	assert_int_equal(switch_set_workers(sw, (const int32_t[]){-1, one}, 2, NULL), 0);
 	assert_int_equal(worker(sw, 0).frames, 1);
 	assert_int_equal(worker(sw, 0).core, -1);
 	assert_int_equal(port(sw, "a").rxq_worker[0], 0);
 	// Another one on another core takes over.
-	assert_int_equal(switch_set_workers(sw, (const int32_t[]){0}, 1, NULL), 0);
+	assert_int_equal(switch_set_workers(sw, (const int32_t[]){one}, 1, NULL), 0);
 	assert_int_equal(port(sw, "a").rxq_worker[0], 0);
 	fake_send(a, 0, f, sizeof(f));
 	assert_true(fake_wait(b, 2));
@@ -167,20 +181,21 @@ static void workers_are_known_by_their_cores(void **state)
 static void what_cannot_be_changes_nothing(void **state)
 {
 	struct sw *sw = load_switch(2);
+	const int32_t one = one_core();
 	int32_t many[WORKERS_MAX + 1];
 	struct error err;
 
 	for (unsigned i = 0; i <= WORKERS_MAX; i++)
 		many[i] = -1;
 	load_port(sw, "a", 2);
-	assert_int_equal(switch_set_workers(sw, (const int32_t[]){0, 0}, 2, &err), -EINVAL);
+	assert_int_equal(switch_set_workers(sw, (const int32_t[]){one, one}, 2, &err), -EINVAL);
 	assert_int_equal(switch_set_workers(sw, (const int32_t[]){-1, 1023}, 2, &err), -EINVAL);
 	assert_string_equal(err.key, "workers.core");
 	assert_int_equal(switch_set_workers(sw, many, WORKERS_MAX + 1, &err), -EINVAL);
 	assert_int_equal(switch_n_workers(sw), 2);
 	assert_int_equal(switch_set_workers(sw, many, WORKERS_MAX, &err), 0);
 	// All slots are taken: one for another core has to wait until one is gone.
-	many[3] = 0;
+	many[3] = one;
 	assert_int_equal(switch_set_workers(sw, many, WORKERS_MAX, &err), -ENOSPC);
 	assert_int_equal(worker(sw, 3).core, -1);
 	assert_int_equal(switch_set_workers(sw, many, WORKERS_MAX - 1, &err), -ENOSPC);
@@ -214,12 +229,13 @@ static void announcements_go_on(void **state)
 {
 	struct sw *sw = load_switch(2);
 	struct port *a = load_port(sw, "a", 1), *b = load_port(sw, "b", 1);
+	const int32_t one = one_core();
 
 	for (unsigned i = 1; i <= 8; i++) {
 		const uint8_t mac[6] = {2, 0, 0, 0, 0, (uint8_t)i};
 		assert_int_equal(
 			switch_set_workers(sw,
-				i % 2 ? (const int32_t[]){0, -1} : (const int32_t[]){-1, 0},
+				i % 2 ? (const int32_t[]){one, -1} : (const int32_t[]){-1, one},
 				1 + i / 2 % 2, NULL),
 			0);
 		WAIT_FOR(worker(sw, 0).asleep);
@@ -244,7 +260,7 @@ static void announcements_wait_for_the_last_pass_of_old(void **state)
 	fake_send(a, 0, f, sizeof(f));
 	assert_true(fake_wait(b, 1)); // and tx goes on for half a second
 	a->up.announce(a->up.ctx, a, mac);
-	assert_int_equal(switch_set_workers(sw, (const int32_t[]){0}, 1, NULL), 0);
+	assert_int_equal(switch_set_workers(sw, (const int32_t[]){one_core()}, 1, NULL), 0);
 	assert_true(fake_wait(b, 2));
 	switch_free(sw);
 }
