@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 bool trace_on;
 
@@ -89,6 +90,27 @@ void __tsan_read_range(void *p, unsigned long n)
 void __tsan_write_range(void *p, unsigned long n)
 {
 	touch(p, n, true, false, 0);
+}
+
+// Of these newer compilers make calls of their own.
+void *__tsan_memcpy(void *to, const void *from, size_t n)
+{
+	touch(from, n, false, false, 0);
+	touch(to, n, true, false, 0);
+	return memcpy(to, from, n);
+}
+
+void *__tsan_memmove(void *to, const void *from, size_t n)
+{
+	touch(from, n, false, false, 0);
+	touch(to, n, true, false, 0);
+	return memmove(to, from, n);
+}
+
+void *__tsan_memset(void *to, int byte, size_t n)
+{
+	touch(to, n, true, false, 0);
+	return memset(to, byte, n);
 }
 
 void __tsan_init(void)

@@ -217,15 +217,12 @@ static void a_late_port_gets_its_share(void **state)
 	const uint32_t max = 256;
 	struct fdb *fdb = table(max);
 	struct fdb_change change;
-	uint32_t learnt = 0;
 
 	for (uint32_t i = 0; i < 10000; i++)
 		learn(fdb, key(i), 1, 1);
 	assert_true(fdb->owned[1] > max * 9 / 10);
 	for (uint32_t i = 0; i < 1000; i++) {
-		enum fdb_result r = fdb_learn(fdb, key(20000 + i), 2, 2, &change);
-		if (r == FDB_LEARNT && fdb->owned[2] < max / 2)
-			learnt++;
+		fdb_learn(fdb, key(20000 + i), 2, 2, &change);
 		if (change.evicted && fdb->owned[2] < max / 2)
 			assert_int_equal(change.evicted_port, 1);
 	}
