@@ -6,14 +6,26 @@
 
 #include <poll.h>
 #include <rte_version.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 // What rte_vhost hands to message handlers: the message, and behind it its descriptors. The
-// payload is a union whose size is rte_vhost's own business; fds_of() checks that they are where
-// they were in the versions we know, and refuses the message otherwise.
-#define RTE_PAYLOAD_SIZE 632
+// payload is a union whose size is rte_vhost's own business, and has changed between versions of one
+// shared library; message_of() checks that they are where they were in the versions we know, and refuses
+// the message otherwise.
+static size_t payload_size(void)
+{
+	static size_t size; // the event thread's
+	unsigned year = 0, month = 0;
+
+	if (!size) {
+		sscanf(rte_version(), "%*[^0-9]%u.%u", &year, &month);
+		size = 100 * year + month >= 2503 ? 1072 : 632;
+	}
+	return size;
+}
 
 struct message {
 	struct vhost_user_msg *msg;
@@ -27,7 +39,7 @@ static bool message_of(void *data, struct message *m)
 	int n;
 
 	m->msg = data;
-	m->fds = (int *)(void *)(base + offsetof(struct vhost_user_msg, u64) + RTE_PAYLOAD_SIZE);
+	m->fds = (int *)(void *)(base + offsetof(struct vhost_user_msg, u64) + payload_size());
 	m->n_fds = m->fds + VU_MSG_FDS;
 	memcpy(&n, m->n_fds, sizeof(n));
 	if (n < 0 || n > VU_MSG_FDS)
@@ -257,7 +269,7 @@ enum rte_vhost_msg_result vhost_user_before(int vid, void *data)
 		if (vu)
 			vhost_user_say(vu, LOG_ERR,
 				"this version of DPDK hands over messages in a form that is not "
-				"known: use 22.11 or 23.11");
+				"known: use 22.11 to 25.11");
 		return RTE_VHOST_MSG_RESULT_ERR;
 	}
 	if (!vu) { // it gave way to a newer connection
