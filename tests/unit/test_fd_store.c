@@ -48,7 +48,7 @@ static int hear(void)
 	return 1;
 }
 
-static int start(void **state)
+static int start_store(void **state)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 
@@ -69,7 +69,7 @@ static int start(void **state)
 	return store ? 0 : -1;
 }
 
-static int stop(void **state)
+static int stop_store(void **state)
 {
 	fd_store_free(store);
 	close(manager);
@@ -225,12 +225,15 @@ static void without_a_manager(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(handed_over_once_and_taken_back, start, stop),
-		cmocka_unit_test_setup_teardown(one_file_has_one_number, start, stop),
-		cmocka_unit_test_setup_teardown(no_more_than_the_manager_takes, start, stop),
-		cmocka_unit_test_setup_teardown(manager_that_does_not_listen, start, stop),
-		cmocka_unit_test_setup_teardown(passed_by_the_manager, start, stop),
-		cmocka_unit_test_setup_teardown(without_a_manager, start, stop),
+		cmocka_unit_test_setup_teardown(
+			handed_over_once_and_taken_back, start_store, stop_store),
+		cmocka_unit_test_setup_teardown(one_file_has_one_number, start_store, stop_store),
+		cmocka_unit_test_setup_teardown(
+			no_more_than_the_manager_takes, start_store, stop_store),
+		cmocka_unit_test_setup_teardown(
+			manager_that_does_not_listen, start_store, stop_store),
+		cmocka_unit_test_setup_teardown(passed_by_the_manager, start_store, stop_store),
+		cmocka_unit_test_setup_teardown(without_a_manager, start_store, stop_store),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
