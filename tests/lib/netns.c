@@ -30,7 +30,7 @@ bool netns_enter(int *status)
 		printf("SKIP: the command ip\n");
 		return false;
 	}
-	netns_run("sysctl -qw net.ipv6.conf.default.disable_ipv6=1");
+	netns_run("sysctl -eqw net.ipv6.conf.default.disable_ipv6=1");
 	return true;
 }
 
