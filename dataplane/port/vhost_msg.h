@@ -97,8 +97,9 @@ bool vhost_fd_is_event(int fd);
 uint64_t vhost_event_count(int fd);
 
 // Adds one to an eventfd, unless it is full: then it is readable already, and a write could wait. It does not
-// wait for long even if the other side fills it at that very moment.
-void vhost_event_signal(int fd);
+// wait for long even if the other side fills it at that very moment. False: it took long, and again when tried
+// once more, as very many wait for it.
+bool vhost_event_signal(int fd);
 
 // Checks a memory table and its descriptors: count, sums, overlaps, alignment, kind and length of
 // each file. 0, or -EINVAL with the reason and the remedy in err.

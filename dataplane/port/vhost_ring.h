@@ -39,7 +39,8 @@ struct vhost_ring {
 	uint32_t max_segs;
 	struct frame_seg *segs; // views of frames in several pieces; owned
 	uint32_t chains_each;   // that a frame of the last delivery took, rounded up; >= 1
-	bool *stuck;            // of all rings of a VMM: a write to a callfd had to be interrupted
+	bool *stuck;            // of all rings of a VMM: a call held a worker up
+	uint8_t slow_calls;     // calls in a row that took long; kept from run to run
 };
 
 // What a ring is started with. Pointers of the rings must lie inside `mem` (checked by the caller).
@@ -53,12 +54,12 @@ struct vhost_ring_config {
 	uint64_t features;           // negotiated
 	uint16_t size, next_avail, next_used;
 	int callfd, kickfd; // duplicated; -1 none
-	// Outlives the ring's run. The worker sets it when a call has held it up, and makes no more.
+	// Outlives the ring's run. The worker sets it when calls have held it up, and makes no more.
 	bool *stuck;
 	bool discard;
 };
 
-// 0, -EINVAL (size) or -ENOMEM. On failure nothing is left behind.
+// *r is all 0 before its first run. 0, -EINVAL (size) or -ENOMEM. On failure nothing is left behind.
 int vhost_ring_start(struct vhost_ring *r, const struct vhost_ring_config *config);
 // Closes and frees what vhost_ring_start made. The indexes stay readable in r->vq.
 void vhost_ring_stop(struct vhost_ring *r);

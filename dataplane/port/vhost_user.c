@@ -447,8 +447,9 @@ static const char *fault_of(const struct vhost_user *vu)
 		return "the VMM took away memory that it shares with us (a file was cut short, or "
 		       "huge pages ran out): disconnected";
 	if (__atomic_load_n(&vu->stuck, __ATOMIC_RELAXED))
-		return "the VMM made a descriptor for calls blocking and full, which held all "
-		       "guests up: disconnected";
+		return "the VMM made calls take long (its descriptor for them was blocking and "
+		       "full, "
+		       "or very many waited for it), which held all guests up: disconnected";
 	return NULL;
 }
 

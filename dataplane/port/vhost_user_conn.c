@@ -251,8 +251,10 @@ static void detach(struct vhost_user *vu)
 	// What this VMM said of its MTU is none of the next one's.
 	__atomic_store_n(
 		&vu->port.mtu, vu->port.config.mtu ? vu->port.config.mtu : 1500, __ATOMIC_RELAXED);
-	for (unsigned i = 0; i < RINGS_MAX; i++)
+	for (unsigned i = 0; i < RINGS_MAX; i++) {
 		vu->ring[i].ready = vu->ring[i].enabled = false;
+		vu->ring[i].ring.slow_calls = 0;
+	}
 	vhost_user_drop_log(vu);
 }
 

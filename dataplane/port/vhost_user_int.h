@@ -52,7 +52,7 @@ struct vhost_user {
 	bool driver;             // features came, and no memory table since
 	uint32_t memless_ticks;  // how long that is so
 	bool closing;            // memory comes no more: it is about to be unmapped
-	bool stuck;              // a call to this VMM held up a worker, which has set this
+	bool stuck;              // calls to this VMM held up who made them, which has set this
 	uint64_t features;       // negotiated
 	uint64_t own_features;   // of these, the ones that rte_vhost does not know
 	struct guestmem mem;

@@ -106,6 +106,13 @@ static bool rings_inside(const struct guestmem *m, const struct rte_vhost_vring 
 	       gpa_of(m, v->avail, 6 + 2 * n, VRING_AVAIL_ALIGN_SIZE) != UINT64_MAX;
 }
 
+// Who makes this take long will do so again.
+static void signal_vmm(struct vhost_user *vu, int fd)
+{
+	if (!vhost_event_signal(fd))
+		__atomic_store_n(&vu->stuck, true, __ATOMIC_RELAXED);
+}
+
 static void ring_try(struct vhost_user *vu, unsigned i, bool discard)
 {
 	struct ring *ring = &vu->ring[i];
@@ -138,14 +145,14 @@ static void ring_try(struct vhost_user *vu, unsigned i, bool discard)
 	}
 	// What was published before may have gone unnoticed: drivers bear a call too many.
 	if (ring->ring.callfd >= 0)
-		vhost_event_signal(ring->ring.callfd);
+		signal_vmm(vu, ring->ring.callfd);
 	if (ring->ring.kickfd >= 0)
 		ring->ring.kicks_before = vhost_event_count(ring->ring.kickfd);
 	rcu_assign_pointer(ring->active, &ring->ring);
 	if (i % 2 && ring->ring.kickfd >= 0) {
 		port_watch(&vu->port, i / 2, ring->ring.kickfd);
 		// And a kick: so that a sleeping worker scans the ring at once.
-		vhost_event_signal(ring->ring.kickfd);
+		signal_vmm(vu, ring->ring.kickfd);
 	}
 }
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -105,6 +106,50 @@ static void calls_that_wait(void **state)
 		expect_frame(i);
 }
 
+#define EPOLLS 160
+
+// So many wait for a descriptor as takes few descriptors: each of theirs is in each set.
+static void wait_by_thousands(int fd, int epolls[EPOLLS], int dups[EPOLLS])
+{
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
+
+	for (unsigned i = 0; i < EPOLLS; i++) {
+		assert_true((epolls[i] = epoll_create1(EPOLL_CLOEXEC)) >= 0);
+		assert_true((dups[i] = fcntl(fd, F_DUPFD_CLOEXEC, 0)) >= 0);
+	}
+	for (unsigned i = 0; i < EPOLLS * EPOLLS; i++)
+		assert_int_equal(
+			epoll_ctl(epolls[i / EPOLLS], EPOLL_CTL_ADD, dups[i % EPOLLS], &ev), 0);
+}
+
+static void stop_waiting(const int epolls[EPOLLS], const int dups[EPOLLS])
+{
+	for (unsigned i = 0; i < EPOLLS; i++) {
+		close(epolls[i]);
+		close(dups[i]);
+	}
+}
+
+// Bug: calls that do not wait, but take the worker's time, were made again and again.
+static void calls_that_many_wait_for(void **state)
+{
+	int epolls[EPOLLS], dups[EPOLLS];
+	bool closed = false;
+
+	expect_frame(0);
+	wait_by_thousands(guests[HOSTILE].queues[0].call, epolls, dups);
+	for (unsigned i = 1; i < 20; i++)
+		expect_frame(i);
+	for (unsigned i = 0; i < ECHO_WAIT_MS && !closed; i++) {
+		switch_tick(sw);
+		closed = vhost_front_is_closed(&guests[HOSTILE].front, 1);
+	}
+	assert_true(closed);
+	for (unsigned i = 20; i < 30; i++)
+		expect_frame(i);
+	stop_waiting(epolls, dups);
+}
+
 static bool is_asleep(void)
 {
 	struct switch_worker w;
@@ -140,6 +185,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(ring_without_kicks, open_all, close_all),
 		cmocka_unit_test_setup_teardown(calls_that_wait, open_all, close_all),
+		cmocka_unit_test_setup_teardown(calls_that_many_wait_for, open_all, close_all),
 	};
 
 	return cmocka_run_group_tests(tests, echo_start_eal, NULL);

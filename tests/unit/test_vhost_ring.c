@@ -586,7 +586,7 @@ static void test_descriptors_of_events(void **state)
 		.callfd = fd,
 		.kickfd = -1,
 		.stuck = &stuck};
-	struct vhost_ring r;
+	struct vhost_ring r = {0};
 	assert_int_equal(vhost_ring_start(&r, &c), 0);
 	vhost_ring_notify(&r, &bed.st); // the first decision of a ring is to signal
 	assert_int_equal(bed.st.notified, 1);
