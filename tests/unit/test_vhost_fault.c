@@ -65,6 +65,20 @@ int munmap(void *at, size_t len)
 	return (int)syscall(SYS_munmap, at, still_watched ? old_len : 4096);
 }
 
+// A file that is cut short as soon as it has been mapped.
+static int cut_when_mapped = -1;
+
+void *mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	const long p = syscall(SYS_mmap, at, len, prot, flags, fd, offset);
+
+	if (fd >= 0 && len >= 1 << 20 && cut_when_mapped >= 0) {
+		assert_int_equal(ftruncate(cut_when_mapped, 0), 0);
+		cut_when_mapped = -1;
+	}
+	return (void *)p;
+}
+
 static void start_guest(struct front_guest *g, uint64_t features)
 {
 	const struct front_guest_config c = {
@@ -123,6 +137,27 @@ static void memory_that_is_cut_before_the_start(void **state)
 	for (unsigned q = 0; q < 2; q++)
 		assert_int_equal(front_guest_start_ring(&g, q), 0);
 	front_guest_fini(&g);
+	start_guest(&g, 0);
+	front_guest_fini(&g);
+}
+
+// What rte_vhost looks at in memory that we do not know yet: where rings that there were have come to lie.
+static void memory_that_is_cut_as_it_comes(void **state)
+{
+	const int fd = memfd_create("more", MFD_CLOEXEC);
+	struct front_guest g;
+
+	vhost_fault_init();
+	start_guest(&g, 0);
+	const struct vhost_front_region more = {
+		g.mem[0].gpa, g.mem[0].size + (2 << 20), (uintptr_t)g.mem[0].map, 0, fd};
+	assert_int_equal(ftruncate(fd, (off_t)more.size), 0);
+	g.front.ack = true;
+	cut_when_mapped = fd;
+	(void)vhost_front_set_mem_table(&g.front, &more, 1);
+	assert_int_equal(cut_when_mapped, -1);
+	front_guest_fini(&g);
+	close(fd);
 	start_guest(&g, 0);
 	front_guest_fini(&g);
 }
@@ -206,6 +241,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PORT_TEST(memory_that_is_cut_short),
 		PORT_TEST(memory_that_is_cut_before_the_start),
+		PORT_TEST(memory_that_is_cut_as_it_comes),
 		PORT_TEST(a_dirty_log_that_is_cut_short),
 		PORT_TEST(memory_of_a_port_that_closes),
 		PORT_TEST(memory_that_is_given_up),
