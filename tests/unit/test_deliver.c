@@ -279,6 +279,19 @@ static void a_full_ring_drops_the_rest_of_a_segment(void **state)
 	assert_int_equal(rig_got(r, 2) + rig_dropped(r, 2, DROP_ring_full), 54 + 640);
 }
 
+// What goes to all ports waits for none of them, whatever became of its parts.
+static void flooded_segments_wait_for_no_ring(void **state)
+{
+	struct rig *r = *state;
+
+	fake_set_room(r->port[2], 0, 10);
+	send_segment(r, 64000, 1000);
+	rig_pass(r);
+	assert_int_equal(rig_got(r, 2), 10);
+	assert_int_equal(rig_got(r, 3), 64);
+	assert_false(r->lanes[1][0].to.is_known);
+}
+
 // A burst of large frames for a full ring costs others no more time than it must.
 static void segments_for_a_full_ring_are_not_cut(void **state)
 {
@@ -521,6 +534,7 @@ int main(void)
 		TEST(segments_are_cut_for_who_has_not),
 		TEST(a_full_ring_drops_the_rest_of_a_segment),
 		TEST(segments_for_a_full_ring_are_not_cut),
+		TEST(flooded_segments_wait_for_no_ring),
 		TEST(a_segment_in_too_many_views_is_dropped),
 		TEST(segments_too_long_for_the_mtu),
 		TEST(more_full_rings_than_can_wait),

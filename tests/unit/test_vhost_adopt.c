@@ -501,6 +501,18 @@ static void port_that_is_removed(void **state)
 	assert_int_equal(n_left(), 0);
 }
 
+// The manager's duplicate of the connection goes some time later. The VMM need not wait for that.
+static void port_that_is_removed_before_the_manager_knows(void **state)
+{
+	const int duplicate = fcntl(kept[1].fd, F_DUPFD_CLOEXEC, 0); // what is kept first
+
+	assert_true(duplicate >= 0);
+	echo_stop(port);
+	port = NULL;
+	assert_true(vhost_front_is_closed(&g.front, ECHO_WAIT_MS));
+	close(duplicate);
+}
+
 #define ADOPT_TEST(f) cmocka_unit_test_setup_teardown(f, open_all, close_all)
 
 int main(void)
@@ -520,6 +532,7 @@ int main(void)
 		ADOPT_TEST(record_that_is_not_sealed),
 		ADOPT_TEST(deaf_manager),
 		ADOPT_TEST(port_that_is_removed),
+		ADOPT_TEST(port_that_is_removed_before_the_manager_knows),
 	};
 
 	return cmocka_run_group_tests(tests, echo_start_eal, NULL);
