@@ -172,13 +172,21 @@ void vhost_user_adopt(struct vhost_user *vu, int fd)
 
 // --- Taking over (event thread) ---
 
+// The address alone says nothing: in a network namespace of its own anybody can have the same.
+static bool is_from_us(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) && peer.pid == getpid();
+}
+
 bool vhost_user_is_adopter(const struct vhost_user *vu, int fd)
 {
 	struct sockaddr_un a = {0};
 	socklen_t len = sizeof(a) - 1;
 
-	// Ours comes first, as nobody else can have its address before it has been closed.
-	return vu->adopting && vu->vid < 0 && fd >= 0 &&
+	return vu->adopting && vu->vid < 0 && fd >= 0 && is_from_us(fd) &&
 	       !getpeername(fd, (struct sockaddr *)&a, &len) && a.sun_family == AF_UNIX &&
 	       !a.sun_path[0] && !strncmp(a.sun_path + 1, vu->adopter, sizeof(vu->adopter));
 }

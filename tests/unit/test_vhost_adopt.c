@@ -25,6 +25,18 @@
 
 #define MIB UINT64_C(1048576)
 
+// Who connects to a socket seems to be another process.
+static bool strangers;
+
+int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+	const long rc = syscall(SYS_getsockopt, fd, level, name, value, len);
+
+	if (strangers && !rc && level == SOL_SOCKET && name == SO_PEERCRED)
+		((struct ucred *)value)->pid = 1;
+	return (int)rc;
+}
+
 // --- A keeper: files are told apart by nothing, as no manager is behind it ---
 
 static struct kept {
@@ -501,6 +513,22 @@ static void port_that_is_removed(void **state)
 	assert_int_equal(n_left(), 0);
 }
 
+// Whoever connects under the address that we were to come from does not get the VMM's port; and what was to be
+// said again and never is does not wait for ever.
+static void one_who_comes_in_our_stead(void **state)
+{
+	daemon_ends();
+	strangers = true;
+	open_port();
+	assert_true(is_connected());
+	for (unsigned i = 0; i < 3; i++)
+		vhost_user_ops.tick(port->port);
+	strangers = false;
+	sweep();
+	assert_true(vhost_front_is_closed(&g.front, ECHO_WAIT_MS));
+	assert_true(nothing_left());
+}
+
 // The manager's duplicate of the connection goes some time later. The VMM need not wait for that.
 static void port_that_is_removed_before_the_manager_knows(void **state)
 {
@@ -531,6 +559,7 @@ int main(void)
 		ADOPT_TEST(message_that_fails_late),
 		ADOPT_TEST(record_that_is_not_sealed),
 		ADOPT_TEST(deaf_manager),
+		ADOPT_TEST(one_who_comes_in_our_stead),
 		ADOPT_TEST(port_that_is_removed),
 		ADOPT_TEST(port_that_is_removed_before_the_manager_knows),
 	};
