@@ -473,11 +473,24 @@ static bool send_away_if_faulty(struct vhost_user *vu)
 	return true;
 }
 
+// A new second has room for new lines.
+static void say_what_was_not_said(struct vhost_user *vu)
+{
+	const uint32_t says = __atomic_exchange_n(&vu->says, 0, __ATOMIC_RELAXED);
+	char text[64];
+
+	if (says <= SAYS_MAX)
+		return;
+	snprintf(text, sizeof(text), "%u more lines were left out", says - SAYS_MAX);
+	vhost_user_say(vu, LOG_WARNING, text);
+}
+
 static void vhost_user_tick(struct port *port)
 {
 	struct vhost_user *vu = vhost_user(port);
 	bool was, is;
 
+	say_what_was_not_said(vu);
 	pthread_mutex_lock(&vu->lock);
 	if (send_away_if_faulty(vu)) {
 		pthread_mutex_unlock(&vu->lock);

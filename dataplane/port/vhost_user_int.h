@@ -28,6 +28,8 @@
 #include <syslog.h>
 
 #define RINGS_MAX (2 * PORT_QUEUES_MAX)
+// Lines that a port logs between two ticks at most: a VMM may send what is refused without end.
+#define SAYS_MAX 32u
 
 struct ring {
 	struct vhost_ring
@@ -60,6 +62,7 @@ struct vhost_user {
 	bool unlogged; // rings ran under LOG_ALL since the log came, if it did: it may be that of an earlier start
 	struct ring ring[RINGS_MAX];
 	uint64_t connections, refused;
+	uint32_t says; // lines since the last tick; any of the three threads, lock held or not
 	char why[256]; // why the link is as it is
 	// mode: server: what outlives the daemon. While it is being adopted, the connection that
 	// rte_vhost has is our own, which says again what the VMM had said.
@@ -73,7 +76,7 @@ struct vhost_user {
 // Logs for the port. Any of the three threads, lock held or not.
 static inline void vhost_user_say(struct vhost_user *vu, int level, const char *text)
 {
-	if (vu->port.up.log)
+	if (__atomic_fetch_add(&vu->says, 1, __ATOMIC_RELAXED) < SAYS_MAX && vu->port.up.log)
 		vu->port.up.log(vu->port.up.ctx, &vu->port, level, text);
 }
 

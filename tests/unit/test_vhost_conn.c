@@ -119,12 +119,38 @@ static void answers_that_nobody_reads(void **state)
 	echo_stop(other);
 }
 
+// A VMM may send what is refused as fast as it likes; nobody has to read as much.
+static void refusals_without_end(void **state)
+{
+	struct port_config c = {0};
+	struct echo *e = echo_start(&c);
+	const struct front_guest_config gc = {.socket = e->path};
+	struct front_guest g;
+
+	assert_int_equal(front_guest_init(&g, &gc), 0);
+	assert_int_equal(front_guest_meet(&g), 0);
+	assert_int_equal(front_guest_negotiate(&g), 0);
+	g.front.ack = true;
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(vhost_front_set_vring_num(&g.front, 30, 64), -EREMOTEIO);
+	assert_int_equal(e->logged, 32);
+	e->port->ops->tick(e->port);
+	assert_string_equal(e->log, "68 more lines were left out");
+	assert_int_equal(vhost_front_set_vring_num(&g.front, 30, 64), -EREMOTEIO);
+	assert_int_equal(e->logged, 34);
+	e->port->ops->tick(e->port);
+	assert_int_equal(e->logged, 34);
+	front_guest_fini(&g);
+	echo_stop(e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(listener_of_another_name),
 		cmocka_unit_test(end_with_the_name_of_another_port),
 		cmocka_unit_test(answers_that_nobody_reads),
+		cmocka_unit_test(refusals_without_end),
 	};
 
 	return cmocka_run_group_tests(tests, echo_start_eal, NULL);
