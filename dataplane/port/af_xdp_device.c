@@ -203,6 +203,29 @@ static int publish(struct af_xdp *ax, const struct netdev *dev, struct xdp_queue
 	return 0;
 }
 
+// XDP sees no tag that the card has stripped: a frame of a VLAN would be taken for one without.
+static void keep_tags(struct af_xdp *ax)
+{
+	const char *name = ax->port.config.device;
+	if (!netdev_has_rx_vlan_offload(name))
+		return;
+	if (netdev_set_rx_vlan_offload(name, false)) {
+		if (ax->ready)
+			news_log(&ax->news, LOG_NOTICE,
+				"%s: somebody switched rx-vlan-offload on; off again, or frames "
+				"would lose their VLAN tags",
+				name);
+		ax->program.note.vlan_offload_off = true;
+	} else if (!ax->told_tags) {
+		news_log(&ax->news, LOG_WARNING,
+			"%s: its rx-vlan-offload cannot be switched off (ethtool -k): frames of "
+			"all VLANs arrive without their tags, as if they had none; use it in no "
+			"VLAN, or another card",
+			name);
+		ax->told_tags = true;
+	}
+}
+
 // All that is needed but the state of the device itself. On failure nothing is left.
 static int open_all(struct af_xdp *ax, const struct netdev *dev, struct error *err)
 {
@@ -218,7 +241,7 @@ static int open_all(struct af_xdp *ax, const struct netdev *dev, struct error *e
 		return rc;
 	}
 	// Not before the program is there, which says that it was on.
-	netdev_set_rx_vlan_offload(ax->port.config.device, false);
+	keep_tags(ax);
 	rc = publish(ax, dev, queues, copy, err);
 	if (rc) {
 		af_xdp_program_detach(&ax->program, false);
@@ -402,6 +425,7 @@ void af_xdp_device_changed(void *ctx)
 				"%s was removed, or moved to another namespace", name);
 			af_xdp_take_down(ax, true);
 		}
+		ax->told_tags = false;
 		ax->retry_at = 0; // at once when it comes back
 		ax->last_error[0] = 0;
 		ax->up_ifindex = 0;
@@ -418,6 +442,8 @@ void af_xdp_device_changed(void *ctx)
 		bool look = clock_ns(CLOCK_MONOTONIC) >= ax->look_at;
 		if (look)
 			ax->look_at = clock_ns(CLOCK_MONOTONIC) + LOOK_NS;
+		if (look && same)
+			keep_tags(ax);
 		if (!same || (look && !program_is_ours(ax)) || !follow_device(ax, &dev)) {
 			af_xdp_take_down(ax, !same);
 			ax->retry_at = 0;

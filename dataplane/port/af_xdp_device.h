@@ -33,6 +33,7 @@ struct af_xdp {
 	char last_error[512];              // of the last attempt, so that it is logged once
 	uint64_t known_long, reported_bad, reported_drops;
 	bool told_long;            // since the device was set up
+	bool told_tags;            // that they are stripped; since there is the device
 	uint64_t copy_lost;        // broadcasts lost because weft's copy found no room
 	struct af_xdp_steer steer; // share: host
 	struct news news;

@@ -371,6 +371,14 @@ static void test_stripping_of_tags_is_off_while_the_port_is_open(void **state)
 	rig_wait_link(r, PORT_LINK_DOWN);
 	rig_close(r);
 	netns_run("ip link set wx9 name wx0 && %s", on);
+	// A network manager may have a wish of its own, and gets it in the end.
+	netns_run("ethtool -K wx0 rx-vlan-offload off");
+	rig_open_ok(r, &wx0);
+	netns_run("ethtool -K wx0 rx-vlan-offload on");
+	rig_wait_log(r, "somebody switched rx-vlan-offload on; off again");
+	assert_int_not_equal(netns_try("%s", on), 0);
+	rig_close(r);
+	netns_run("%s", on);
 }
 
 // --- a worker that is in the middle of things when the device goes ---

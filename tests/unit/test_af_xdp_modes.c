@@ -2,8 +2,8 @@
 // Which modes an AF_XDP port tries, in which order, and what it says of those that failed. No device
 // here has zero-copy, and none refuses native XDP: the two calls that find it out, bind() of a
 // socket and libxdp's attach, are taken over by this program, fail as they are told to, and are
-// otherwise the real ones. So are mmap() of huge pages, which may be there or not, and dup(); sendmsg()
-// is counted.
+// otherwise the real ones. So are mmap() of huge pages, which may be there or not, and dup(); ethtool may
+// be refused; sendmsg() is counted.
 #include "dataplane/port/af_xdp.h"
 #include "dataplane/port/cycles.h"
 #include "dataplane/port/xsk.h"
@@ -14,14 +14,18 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_xdp.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -39,6 +43,7 @@ static struct {
 	bool no_frags, no_driver_frags; // before Linux 6.6; of a driver that has none
 	unsigned busy;                  // times that a queue is still in use
 	unsigned huge, attached;        // mappings of huge pages; attempts to attach
+	bool no_vlan_change;            // rx-vlan-offload is as it is
 	unsigned changes;               // of devices, asked for by netlink
 	char tried[64];
 } kernel;
@@ -122,6 +127,23 @@ int dup(int fd)
 {
 	errno = kernel.dup;
 	return kernel.dup ? -1 : (int)syscall(SYS_dup, fd);
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	va_list ap;
+	va_start(ap, request);
+	void *arg = va_arg(ap, void *);
+	va_end(ap);
+	if (request == SIOCETHTOOL && kernel.no_vlan_change) {
+		uint32_t command;
+		memcpy(&command, ((struct ifreq *)arg)->ifr_data, sizeof(command));
+		if (command == ETHTOOL_SFLAGS) {
+			errno = EOPNOTSUPP;
+			return -1;
+		}
+	}
+	return (int)syscall(SYS_ioctl, fd, request, arg);
 }
 
 // Of libnl: how often something was to be changed.
@@ -543,6 +565,22 @@ static void test_an_mtu_that_the_kernel_refuses_is_not_asked_for_each_time(void 
 	assert_int_equal(kernel.changes, 3);
 }
 
+// Nobody was told that each VLAN's frames end up in the port's own.
+static void test_tags_that_are_stripped_for_good_are_told_once(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0(XDP_MODE_COPY);
+	static const char text[] = "its rx-vlan-offload cannot be switched off";
+	kernel.no_vlan_change = true;
+	rig_open_ok(r, &c);
+	rig_wait_log(r, text);
+	netns_run("ip link set wx0 mtu 1400");
+	rig_wait_log(r, "set up again");
+	assert_null(strstr(strstr(r->log, text) + 1, text));
+	rig_wait_link(r, PORT_LINK_UP);
+	rig_exchange(r, 100);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
@@ -559,6 +597,7 @@ int main(void)
 		T(test_attempts_do_not_come_faster_when_others_change),
 		T(test_buffers_are_in_huge_pages_if_there_are_any),
 		T(test_maps_that_could_not_be_kept_once_are_kept_later),
+		T(test_tags_that_are_stripped_for_good_are_told_once),
 		T(test_an_mtu_that_xdp_does_not_take_is_given_once),
 		T(test_an_mtu_that_a_new_device_does_not_take_is_given_once),
 		T(test_an_mtu_that_the_kernel_refuses_is_not_asked_for_each_time),
