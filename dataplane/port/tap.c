@@ -91,8 +91,8 @@ static int iff_failed(int error, const char *name, struct error *err)
 	case EINVAL:
 		return error_set(err, -error, "device",
 			"%s cannot be a tap: there is an interface of that name and of another "
-			"kind "
-			"(see ip -d link), or the name is not valid",
+			"kind, or a tap of several queues (multi_queue in ip -d link), or the name "
+			"is not valid",
 			name);
 	default:
 		return error_set(

@@ -440,6 +440,26 @@ static void test_an_interface_elsewhere_is_not_confused_with_one_here(void **sta
 	netns_run("ip link show weft0 | grep -q 'mtu 1300' && ip link del weft0");
 }
 
+// One that was made beforehand keeps its addresses over a restart.
+static void test_an_interface_that_was_there_stays(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = weft0;
+	struct error err;
+	netns_run("ip tuntap add weft0 mode tap && ip link set weft0 address 02:00:00:00:00:77");
+	for (unsigned i = 0; i < 2; i++) {
+		open_tap(r);
+		rig_exchange(r, 1514);
+		close(r->far);
+		r->far = -1;
+		rig_close(r);
+		netns_run("ip link show weft0 | grep -q 02:00:00:00:00:77");
+	}
+	netns_run("ip link del weft0 && ip tuntap add weft0 mode tap multi_queue");
+	assert_int_equal(rig_open(r, &c, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "or a tap of several queues"));
+}
+
 // The name was taken when ours was deleted.
 static void test_an_mtu_for_an_interface_to_come_waits_for_it(void **state)
 {
@@ -658,6 +678,7 @@ int main(void)
 		T(test_an_interface_in_another_namespace_keeps_working),
 		T(test_a_renamed_interface_is_followed),
 		T(test_an_interface_elsewhere_is_not_confused_with_one_here),
+		T(test_an_interface_that_was_there_stays),
 		T(test_an_mtu_for_an_interface_to_come_waits_for_it),
 		T(test_an_interface_that_comes_back_is_told),
 		T(test_what_cannot_be_made_again_is_tried_again),
