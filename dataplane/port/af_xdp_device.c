@@ -343,6 +343,19 @@ static bool sockets_are_bound(const struct af_xdp *ax)
 	return true;
 }
 
+// Descriptors that the kernel has not taken. Nobody adds any while the link is down.
+static uint32_t unsent(const struct af_xdp *ax)
+{
+	uint32_t n = 0;
+	for (unsigned q = 0; q < PORT_QUEUES_MAX; q++)
+		if (ax->queue[q]) {
+			const struct xsk_ring *r = &ax->queue[q]->xsk.tx;
+			n += __atomic_load_n(r->producer, __ATOMIC_RELAXED) -
+			     __atomic_load_n(r->consumer, __ATOMIC_RELAXED);
+		}
+	return n;
+}
+
 // Same device, still ours: takes over what changed in place. False if it must be set up again.
 static bool follow_device(struct af_xdp *ax, const struct netdev *dev)
 {
@@ -355,6 +368,13 @@ static bool follow_device(struct af_xdp *ax, const struct netdev *dev)
 	if (dev->mtu != ax->dev.mtu) {
 		news_log(&ax->news, LOG_NOTICE, "%s: its MTU is %u now, %u before", name, dev->mtu,
 			ax->dev.mtu);
+		return false;
+	}
+	// From a device that is down the kernel takes nothing, and all of it once it is up, however old.
+	uint32_t old = dev->up && !ax->dev.up ? unsent(ax) : 0;
+	if (old) {
+		news_log(&ax->news, LOG_NOTICE,
+			"%s: %u frames from before it was set down are not sent", name, old);
 		return false;
 	}
 	if (dev->n_tx != ax->dev.n_tx) {

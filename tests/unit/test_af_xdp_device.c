@@ -78,6 +78,44 @@ static void test_a_device_that_was_set_down_stays_down(void **state)
 	rig_exchange(r, 1414);
 }
 
+// The watch sees nothing of what happens in between.
+static void look_away(struct port_rig *r)
+{
+	pthread_mutex_lock(&((struct af_xdp *)r->port)->lock);
+}
+
+static void look_again(struct port_rig *r)
+{
+	pthread_mutex_unlock(&((struct af_xdp *)r->port)->lock);
+}
+
+// The kernel takes nothing from a socket whose device is down: what was sent before that was known lay in the
+// ring until the device was up again, an hour later perhaps, and went out then.
+static void test_what_was_sent_to_a_device_that_was_down_is_not_sent_later(void **state)
+{
+	struct port_rig *r = *state;
+	rig_open_ok(r, &wx0);
+	look_away(r);
+	netns_run("ip link set wx0 down");
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(rig_tx(r, 0, 100, 1000 + i), 1);
+	look_again(r);
+	rig_wait_link(r, PORT_LINK_DOWN);
+	rig_clear_log(r);
+	netns_run("ip link set wx0 up");
+	rig_wait_link(r, PORT_LINK_UP);
+	rig_exchange(r, 100);
+	rig_wait_log(r, "5 frames from before it was set down are not sent");
+	// With nothing of that kind nothing has to be made anew.
+	rig_clear_log(r);
+	netns_run("ip link set wx0 down");
+	rig_wait_link(r, PORT_LINK_DOWN);
+	netns_run("ip link set wx0 up");
+	rig_wait_link(r, PORT_LINK_UP);
+	rig_exchange(r, 100);
+	assert_null(strstr(r->log, "set up again"));
+}
+
 static void test_a_removed_device_may_come_back(void **state)
 {
 	struct port_rig *r = *state;
@@ -96,17 +134,6 @@ static void test_a_removed_device_may_come_back(void **state)
 	again(r);
 	rig_wait_link(r, PORT_LINK_UP);
 	rig_exchange(r, 100);
-}
-
-// The watch sees nothing of what happens in between.
-static void look_away(struct port_rig *r)
-{
-	pthread_mutex_lock(&((struct af_xdp *)r->port)->lock);
-}
-
-static void look_again(struct port_rig *r)
-{
-	pthread_mutex_unlock(&((struct af_xdp *)r->port)->lock);
 }
 
 // Deleted and made again within one look of the watch: a device of the same name, not the same.
@@ -450,6 +477,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_carrier_is_followed),
 		T(test_a_device_that_was_set_down_stays_down),
+		T(test_what_was_sent_to_a_device_that_was_down_is_not_sent_later),
 		T(test_a_removed_device_may_come_back),
 		T(test_a_device_replaced_at_once_is_noticed),
 		T(test_a_device_comes_back_from_another_namespace),
