@@ -2,6 +2,8 @@
 // Opens an AF_XDP socket: UMEM, rings, bind, and the errors of each step in words.
 #include "dataplane/port/xsk.h"
 
+#include "dataplane/port/cycles.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,8 +22,9 @@
 #define BUSY_POLL_US    20
 #define BIND_TRIES      50
 #define BIND_WAIT_US    10000u
-#define SEND_BUFFER     (8 << 20) // skbs in flight in copy mode: at least a ring of full frames
-#define TX_BUDGET_LEAST 32        // what kernels before XDP_MAX_TX_SKB_BUDGET send per call
+#define BIND_FRESH_NS   2000000000ull // after a close
+#define SEND_BUFFER     (8 << 20)     // skbs in flight in copy mode: at least a ring of full frames
+#define TX_BUDGET_LEAST 32            // what kernels before XDP_MAX_TX_SKB_BUDGET send per call
 
 // struct xdp_umem_reg with transmit metadata; the kernel takes the shorter one too.
 struct umem_reg {
@@ -170,6 +173,23 @@ static int bind_failed(int error, const struct xsk_config *c, struct error *err)
 	}
 }
 
+// After a close the kernel frees the queue from a work item, so it is worth to try a little longer after ours, or
+// that of a daemon before us. Not each time that a port is tried again whose queue another program has:
+// control waits meanwhile.
+static uint64_t fresh_until; // CLOCK_MONOTONIC in ns; 0: nothing was bound yet
+
+static void set_fresh(void)
+{
+	__atomic_store_n(&fresh_until, clock_ns(CLOCK_MONOTONIC) + BIND_FRESH_NS, __ATOMIC_RELAXED);
+}
+
+static bool is_fresh(void)
+{
+	if (!__atomic_load_n(&fresh_until, __ATOMIC_RELAXED))
+		set_fresh();
+	return clock_ns(CLOCK_MONOTONIC) < __atomic_load_n(&fresh_until, __ATOMIC_RELAXED);
+}
+
 static int xsk_bind(const struct xsk *xsk, const struct xsk_config *c, struct error *err)
 {
 	struct sockaddr_xdp addr = {
@@ -179,14 +199,13 @@ static int xsk_bind(const struct xsk *xsk, const struct xsk_config *c, struct er
 		.sxdp_ifindex = (uint32_t)c->ifindex,
 		.sxdp_queue_id = c->queue,
 	};
-	// After a close the kernel frees the queue from a work item: try a little longer.
-	for (unsigned tries = 0;; tries++) {
-		if (!bind(xsk->fd, (struct sockaddr *)&addr, sizeof(addr)))
-			return 0;
-		if (errno != EBUSY || tries == BIND_TRIES)
+	unsigned tries = is_fresh() ? BIND_TRIES : 0;
+	while (bind(xsk->fd, (struct sockaddr *)&addr, sizeof(addr))) {
+		if (errno != EBUSY || !tries--)
 			return bind_failed(errno, c, err);
 		usleep(BIND_WAIT_US);
 	}
+	return 0;
 }
 
 // What makes it faster, none of it necessary.
@@ -244,6 +263,7 @@ int xsk_open(struct xsk *xsk, const struct xsk_config *c, struct error *err)
 	rc = xsk_bind(xsk, c, err);
 	if (rc)
 		goto fail;
+	xsk->bound = true;
 	struct xdp_options options = {0};
 	socklen_t len = sizeof(options);
 	if (!getsockopt(xsk->fd, SOL_XDP, XDP_OPTIONS, &options, &len))
@@ -263,6 +283,8 @@ void xsk_close(struct xsk *xsk)
 			munmap(rings[i]->map, rings[i]->map_len);
 	if (xsk->fd > 0)
 		close(xsk->fd);
+	if (xsk->bound)
+		set_fresh();
 	if (xsk->umem)
 		munmap(xsk->umem, xsk->umem_len);
 	memset(xsk, 0, sizeof(*xsk));

@@ -72,6 +72,7 @@ struct xsk {
 	int fd;
 	uint8_t *umem;
 	size_t umem_len;
+	bool bound;
 	bool huge;          // UMEM is in huge pages
 	bool zerocopy;      // what the kernel says is in use
 	bool tx_csum;       // the kernel takes checksum requests

@@ -367,10 +367,26 @@ static void test_a_queue_that_is_being_freed_is_waited_for(void **state)
 {
 	struct port_rig *r = *state;
 	struct port_config c = wx0(XDP_MODE_COPY);
+	rig_open_ok(r, &c);
+	rig_close(r);
 	kernel.busy = 3;
 	rig_open_ok(r, &c);
 	assert_int_equal(kernel.busy, 0);
 	rig_exchange(r, 100);
+}
+
+// Control opens it again and again, and did nothing else for half a second each time.
+static void test_a_queue_that_another_program_has_is_not_waited_for_each_time(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0(XDP_MODE_COPY);
+	struct error err = {0};
+	usleep(2100000); // nobody has closed a socket in that time
+	kernel.busy = 1000;
+	assert_int_equal(rig_open(r, &c, &err), -EBUSY);
+	assert_int_equal(kernel.busy, 999);
+	assert_int_equal(rig_open(r, &c, &err), -EBUSY);
+	assert_int_equal(kernel.busy, 998);
 }
 
 static void test_a_kernel_without_frames_of_several_buffers(void **state)
@@ -591,6 +607,7 @@ int main(void)
 		T(test_what_is_the_same_in_every_mode_is_an_error_at_once),
 		T(test_without_any_mode_the_last_error_is_told),
 		T(test_a_queue_that_is_being_freed_is_waited_for),
+		T(test_a_queue_that_another_program_has_is_not_waited_for_each_time),
 		T(test_a_kernel_without_frames_of_several_buffers),
 		T(test_a_driver_without_frames_of_several_buffers),
 		T(test_what_fails_again_and_again_is_told_once),
