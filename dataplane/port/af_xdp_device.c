@@ -103,6 +103,17 @@ static int try_mode(struct af_xdp *ax, const struct netdev *dev, const struct af
 	return 0;
 }
 
+// A native program of a bond runs on its members, and the kernel drops what they redirect to sockets of the bond
+// (xsk_rcv_check: the device is another). All calls succeed, and nothing ever arrives.
+static int check_mode(const struct netdev *dev, const struct af_xdp_mode *mode, struct error *err)
+{
+	if (!mode->native || strcmp(dev->driver, "bonding"))
+		return 0;
+	return error_set(err, -EOPNOTSUPP, "mode",
+		"it is a bond, and the kernel drops what its members' native XDP redirects to "
+		"it: only the generic mode receives");
+}
+
 // The best mode that works, or the one that is configured.
 static int try_modes(
 	struct af_xdp *ax, const struct netdev *dev, struct xdp_queue **queues, struct error *err)
@@ -122,7 +133,9 @@ static int try_modes(
 				"not tried: mode is configured");
 			continue;
 		}
-		rc = try_mode(ax, dev, &modes[m], queues, err);
+		rc = check_mode(dev, &modes[m], err);
+		if (!rc)
+			rc = try_mode(ax, dev, &modes[m], queues, err);
 		if (!rc) {
 			ax->mode = m;
 			return 0;

@@ -43,6 +43,7 @@ static struct {
 	bool no_frags, no_driver_frags; // before Linux 6.6; of a driver that has none
 	unsigned busy;                  // times that a queue is still in use
 	unsigned huge, attached;        // mappings of huge pages; attempts to attach
+	const char *driver;             // that the device says it has; NULL: the real one
 	bool no_vlan_change;            // rx-vlan-offload is as it is
 	unsigned changes;               // of devices, asked for by netlink
 	char tried[64];
@@ -143,7 +144,13 @@ int ioctl(int fd, unsigned long request, ...)
 			return -1;
 		}
 	}
-	return (int)syscall(SYS_ioctl, fd, request, arg);
+	int rc = (int)syscall(SYS_ioctl, fd, request, arg);
+	if (request != SIOCETHTOOL)
+		return rc;
+	struct ethtool_drvinfo *info = (void *)((struct ifreq *)arg)->ifr_data;
+	if (info->cmd == ETHTOOL_GDRVINFO && kernel.driver)
+		snprintf(info->driver, sizeof(info->driver), "%s", kernel.driver);
+	return rc;
 }
 
 // Of libnl: how often something was to be changed.
@@ -265,6 +272,25 @@ static void test_the_next_best_mode_says_why_not_better(void **state)
 }
 
 // A mode that the configuration asks for is the only one tried.
+// It came up in native mode, and nothing arrived. There are no bonds here: a veth says that it is one.
+static void test_a_bond_is_not_used_natively(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0(XDP_MODE_AUTO);
+	struct error err = {0};
+	kernel.driver = "bonding";
+	rig_open_ok(r, &c);
+	assert_string_equal(kernel.tried, "cg");
+	says(r, "mode", "generic");
+	says(r, "why_not_zerocopy", "it is a bond");
+	says(r, "why_not_copy", "it is a bond");
+	rig_exchange(r, 100);
+	rig_close(r);
+	c.xdp_mode = XDP_MODE_COPY;
+	assert_int_equal(rig_open(r, &c, &err), -EOPNOTSUPP);
+	assert_non_null(strstr(err.text, "only the generic mode receives"));
+}
+
 static void test_a_configured_mode_is_not_replaced(void **state)
 {
 	static const struct {
@@ -603,6 +629,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_zerocopy_comes_first_and_needs_no_excuse),
 		T(test_the_next_best_mode_says_why_not_better),
+		T(test_a_bond_is_not_used_natively),
 		T(test_a_configured_mode_is_not_replaced),
 		T(test_what_is_the_same_in_every_mode_is_an_error_at_once),
 		T(test_without_any_mode_the_last_error_is_told),
