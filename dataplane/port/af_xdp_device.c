@@ -4,7 +4,7 @@
 
 #include "dataplane/frame/eth.h"
 #include "dataplane/port/cycles.h"
-#include "dataplane/port/mtu_wish.h"
+#include "dataplane/port/netdev_wish.h"
 #include "dataplane/port/rcu.h"
 
 #include <errno.h>
@@ -273,7 +273,7 @@ static int know_device(const struct af_xdp *ax, struct netdev *dev, struct error
 	int rc = netdev_get(name, dev, err);
 	if (rc || !mtu || mtu == dev->mtu || dev->ifindex == ax->dev.ifindex)
 		return rc;
-	return mtu_wish_make(name, mtu, dev, err);
+	return netdev_wish_mtu(name, mtu, dev, err);
 }
 
 // Whatever the device is called now. One that is out of reach may come back, and still has it off then.
@@ -294,7 +294,7 @@ int af_xdp_set_up(struct af_xdp *ax, struct error *err)
 	if (!rc)
 		rc = check_device(ax, &dev, err);
 	if (!rc && !dev.up && dev.ifindex != ax->up_ifindex)
-		rc = netdev_set_up(name, err);
+		rc = netdev_wish_up(name, &dev, err);
 	if (rc)
 		return rc;
 	ax->up_ifindex = dev.ifindex;
@@ -315,7 +315,7 @@ int af_xdp_set_up(struct af_xdp *ax, struct error *err)
 	ax->told_long = false;
 	own_address(ax, &dev);
 	ax->dev = dev;
-	mtu_wish_met(dev.ifindex);
+	netdev_wish_met(dev.ifindex);
 	ax->dev.running = false; // the watch tells when it is
 	ax->ready = true;
 	return 0;
@@ -461,6 +461,7 @@ void af_xdp_device_changed(void *ctx)
 		ax->told_tags = false;
 		ax->retry_at = 0; // at once when it comes back
 		ax->last_error[0] = 0;
+		netdev_wish_met(ax->up_ifindex); // it comes back as one that is new
 		ax->up_ifindex = 0;
 	} else if (!rc && !ax->ready) {
 		try_again(ax);

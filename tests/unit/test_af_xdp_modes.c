@@ -556,6 +556,28 @@ static void test_an_mtu_that_xdp_does_not_take_is_given_once(void **state)
 	assert_int_equal(port_load(&r->port->mtu), 1400);
 }
 
+// It was set up again each time, too.
+static void test_a_device_that_somebody_sets_down_stays_down_without_a_port(void **state)
+{
+	struct port_rig *r = *state;
+	struct port_config c = wx0(XDP_MODE_COPY);
+	struct error err = {0};
+	kernel.native = EOPNOTSUPP;
+	netns_run("ip link set wx0 down");
+	assert_int_equal(rig_open(r, &c, &err), -EOPNOTSUPP);
+	netns_run("ip link show wx0 | grep -q '[<,]UP[,>]' && ip link set wx0 down");
+	assert_true(rig_open(r, &c, &err) < 0);
+	netns_run("! ip link show wx0 | grep -q '[<,]UP[,>]' && ip link set wx0 up");
+	kernel.native = 0;
+	rig_open_ok(r, &c);
+	rig_exchange(r, 100);
+	// Once it has worked, a port that is opened sets it up.
+	rig_close(r);
+	netns_run("ip link set wx0 down");
+	rig_open_ok(r, &c);
+	rig_exchange(r, 100);
+}
+
 // The same once a port is open, and its device was replaced by one whose driver has less.
 static void test_an_mtu_that_a_new_device_does_not_take_is_given_once(void **state)
 {
@@ -643,6 +665,7 @@ int main(void)
 		T(test_maps_that_could_not_be_kept_once_are_kept_later),
 		T(test_tags_that_are_stripped_for_good_are_told_once),
 		T(test_an_mtu_that_xdp_does_not_take_is_given_once),
+		T(test_a_device_that_somebody_sets_down_stays_down_without_a_port),
 		T(test_an_mtu_that_a_new_device_does_not_take_is_given_once),
 		T(test_an_mtu_that_the_kernel_refuses_is_not_asked_for_each_time),
 	};
