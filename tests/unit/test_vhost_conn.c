@@ -57,6 +57,32 @@ static void listener_of_another_name(void **state)
 	echo_stop(other);
 }
 
+// A VMM that listens where the port expects it, with the name of another port's socket. Of such a connection nobody
+// can tell whose it is.
+static void listener_of_the_name_of_another_port(void **state)
+{
+	struct port_config c = {.client = true}, c2 = {0};
+	struct echo *e = echo_start(&c), *other;
+	struct vhost_front f;
+	char aside[128];
+
+	snprintf(c2.socket, sizeof(c2.socket), "/tmp/weft-test-%d", (int)getpid());
+	snprintf(aside, sizeof(aside), "%s-aside", c2.socket);
+	vhost_front_init(&f);
+	assert_int_equal(vhost_front_listen(&f, c2.socket), 0);
+	assert_int_equal(rename(c2.socket, aside), 0);
+	other = echo_start_kept(&c2, NULL);
+	assert_int_equal(rename(aside, e->path), 0);
+	assert_int_equal(vhost_front_accept(&f), 0);
+	assert_true(vhost_front_is_closed(&f, ECHO_WAIT_MS));
+	assert_non_null(strstr(e->log, "socket was not found"));
+	vhost_front_disconnect(&f);
+	close(f.listener);
+	unlink(e->path);
+	echo_stop(e);
+	echo_stop(other);
+}
+
 // Descriptors of low numbers, for those that come later.
 static void keep_low(int low[], unsigned n)
 {
@@ -148,6 +174,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(listener_of_another_name),
+		cmocka_unit_test(listener_of_the_name_of_another_port),
 		cmocka_unit_test(end_with_the_name_of_another_port),
 		cmocka_unit_test(answers_that_nobody_reads),
 		cmocka_unit_test(refusals_without_end),

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -570,6 +571,63 @@ static void test_fewer_targets_than_frames(void **state)
 
 // --- Notification, and what a ring is started with ---
 
+// Calls take the CPU so long.
+static unsigned call_us;
+
+int eventfd_write(int fd, eventfd_t value)
+{
+	struct timespec from, now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+	do
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	while ((now.tv_sec - from.tv_sec) * 1000000 + (now.tv_nsec - from.tv_nsec) / 1000 <
+		call_us);
+	return write(fd, &value, sizeof(value)) == sizeof(value) ? 0 : -1;
+}
+
+static void call(struct vhost_ring *r, unsigned us)
+{
+	call_us = us;
+	vq_device_notify_invalidate(&r->vq);
+	vhost_ring_notify(r, &bed.st);
+	call_us = 0;
+}
+
+// Five long calls in a row are too many, and a ring that starts anew goes on counting.
+static void test_long_calls_in_a_row(void **state)
+{
+	struct vhost_ring_config c;
+	struct vhost_ring r = {0};
+	bool stuck = false;
+	int fd = eventfd(0, EFD_NONBLOCK);
+
+	bed_open(sets[0], MODERN, RING, 0, false);
+	c = (struct vhost_ring_config){.desc = bed.desc,
+		.avail = bed.avail,
+		.used = bed.used,
+		.mem = &bed.mem,
+		.size = RING,
+		.callfd = fd,
+		.kickfd = -1,
+		.stuck = &stuck};
+	assert_int_equal(vhost_ring_start(&r, &c), 0);
+	for (unsigned i = 0; i < 4; i++)
+		call(&r, 400);
+	call(&r, 0);
+	for (unsigned i = 0; i < 4; i++)
+		call(&r, 400);
+	assert_false(stuck);
+	vhost_ring_stop(&r);
+	assert_int_equal(vhost_ring_start(&r, &c), 0);
+	assert_false(stuck);
+	call(&r, 400);
+	assert_true(stuck);
+	vhost_ring_stop(&r);
+	close(fd);
+	bed_close();
+}
+
 static void test_descriptors_of_events(void **state)
 {
 	struct vhost_ring_config c;
@@ -669,6 +727,7 @@ int main(void)
 		cmocka_unit_test(test_an_odd_target_among_others),
 		cmocka_unit_test(test_an_impossible_head_among_targets),
 		cmocka_unit_test(test_fewer_targets_than_frames),
+		cmocka_unit_test(test_long_calls_in_a_row),
 		cmocka_unit_test(test_descriptors_of_events),
 		cmocka_unit_test(test_a_burst_without_a_frame_is_told),
 	};
