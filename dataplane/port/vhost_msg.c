@@ -20,8 +20,9 @@
 
 // A write to an eventfd that its VMM has filled and made blocking meanwhile ends after this.
 #define SIGNAL_NS 10000000
-// A write takes a microsecond or two, and more only if many thousands wait for it.
-#define SLOW_SIGNAL_NS 2000000
+// A write takes a microsecond or two, with the kernel's interrupts a few milliseconds of the CPU's time, and more only
+// if many thousands wait for it.
+#define SLOW_SIGNAL_NS 10000000
 
 #define SHARE_HINT                                                                        \
 	"start the VM with -object memory-backend-memfd,id=m,size=...,share=on -machine " \

@@ -28,9 +28,11 @@ _Static_assert(sizeof(struct vq_seg) == sizeof(struct frame_seg) &&
 // A call takes a microsecond or two. But who is told by an eventfd decides its owner, and each of those who wait
 // for it is looked at in the write: a million of them take a fifth of a second, which nothing interrupts. Calls
 // that take longer than this one after the other are no chance. The first may have been put aside by the kernel;
-// from then on only the CPU's time counts.
+// from then on only the CPU's time counts. That has the kernel's interrupts in it, up to 2 ms of received frames at
+// a time: so it takes more of them than one core sees in a row.
 #define CALL_NS        200000
 #define SLOW_CALLS_MAX 4
+#define SLOW_CALLS_NS  20000000
 
 // Views at least; more than a frame of 64 KiB in buffers of 64 bytes takes.
 #define SEGS_MIN 2048
@@ -75,12 +77,12 @@ static void choose_ahead(struct vhost_ring *r)
 int vhost_ring_start(struct vhost_ring *r, const struct vhost_ring_config *c)
 {
 	uint32_t max_segs = c->size > SEGS_MIN ? c->size : SEGS_MIN;
-	const uint8_t slow_calls = r->slow_calls;
+	const struct slow_calls slow = r->slow;
 	int rc;
 
 	burst_ops = choose_isa();
 	memset(r, 0, sizeof(*r));
-	r->slow_calls = slow_calls;
+	r->slow = slow;
 	r->callfd = r->kickfd = -1;
 	r->chains_each = 1;
 	choose_ahead(r);
@@ -225,15 +227,16 @@ void vhost_ring_give_back(struct vhost_ring *r)
 // holds the worker up until worker_main()'s timer interrupts the write, once.
 static void call(struct vhost_ring *r)
 {
-	const clockid_t clock = r->slow_calls ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
+	const clockid_t clock = r->slow.n ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
 	const uint64_t from = clock_ns(clock);
 	const bool waited = eventfd_write(r->callfd, 1) && errno == EINTR;
+	const uint64_t took = clock_ns(clock) - from;
 
-	if (clock_ns(clock) - from > CALL_NS)
-		r->slow_calls++;
+	if (took > CALL_NS)
+		r->slow.ns += r->slow.n++ ? took : 0;
 	else
-		r->slow_calls = 0;
-	if (waited || r->slow_calls > SLOW_CALLS_MAX)
+		r->slow = (struct slow_calls){0};
+	if (waited || (r->slow.n > SLOW_CALLS_MAX && r->slow.ns > SLOW_CALLS_NS))
 		__atomic_store_n(r->stuck, true, __ATOMIC_RELAXED);
 }
 

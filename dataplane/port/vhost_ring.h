@@ -14,6 +14,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+// Calls in a row that took long, and the CPU's time of all but the first.
+struct slow_calls {
+	uint64_t n, ns;
+};
+
 struct vhost_ring {
 	struct vq_device vq;
 	struct guestmem_cache cache; // last region hit by this ring
@@ -40,7 +45,7 @@ struct vhost_ring {
 	struct frame_seg *segs; // views of frames in several pieces; owned
 	uint32_t chains_each;   // that a frame of the last delivery took, rounded up; >= 1
 	bool *stuck;            // of all rings of a VMM: a call held a worker up
-	uint8_t slow_calls;     // calls in a row that took long; kept from run to run
+	struct slow_calls slow; // kept from run to run
 };
 
 // What a ring is started with. Pointers of the rings must lie inside `mem` (checked by the caller).

@@ -253,7 +253,7 @@ static void detach(struct vhost_user *vu)
 		&vu->port.mtu, vu->port.config.mtu ? vu->port.config.mtu : 1500, __ATOMIC_RELAXED);
 	for (unsigned i = 0; i < RINGS_MAX; i++) {
 		vu->ring[i].ready = vu->ring[i].enabled = false;
-		vu->ring[i].ring.slow_calls = 0;
+		vu->ring[i].ring.slow = (struct slow_calls){0};
 	}
 	vhost_user_drop_log(vu);
 }

@@ -35,7 +35,7 @@ int eventfd_write(int fd, eventfd_t value)
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
 	now = from;
 	while (long_writes &&
-		(now.tv_sec - from.tv_sec) * 1000 + (now.tv_nsec - from.tv_nsec) / 1000000 < 3)
+		(now.tv_sec - from.tv_sec) * 1000 + (now.tv_nsec - from.tv_nsec) / 1000000 < 12)
 		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
 	long_writes -= long_writes > 0;
 	return write(fd, &value, sizeof(value)) == sizeof(value) ? 0 : -1;
