@@ -9,8 +9,7 @@
 
 #define WEFT_XDP_PROGRAM "weft_xdp" // its name, by which a leftover of our own is recognised
 #define WEFT_XDP_QUEUES  64         // sockets the program can redirect to, one per NIC queue
-#define WEFT_XDP_STEERED \
-	131072 // addresses that can be steered with share: host, with tag or without
+#define WEFT_XDP_STEERED 131072 // addresses that can be steered with share: host, with tag or not
 
 // Why the program did what it did, with the line that explains it to an operator. One counter
 // per CPU each.
