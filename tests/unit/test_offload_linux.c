@@ -233,7 +233,7 @@ static void tcp_segments(void **state)
 		uint32_t payload;
 		uint16_t gso_size;
 	} sizes[] = {{2896, 1448}, {2895, 1448}, {2897, 1448}, {1449, 1448}, {40, 39}, {41, 20},
-		{3, 1}, {100, 1}, {7000, 1001}, {9100, 8948}, {65000, 1448}, {65001, 32001},
+		{17, 8}, {100, 8}, {7000, 1001}, {9100, 8948}, {65000, 1448}, {65001, 32001},
 		{64000, 48}};
 	static const uint8_t flags[] = {
 		ACK, ACK | PSH, ACK | FIN, ACK | PSH | FIN | CWR, ACK | ECE | CWR | URG};
