@@ -6,9 +6,11 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <dirent.h>
 #include <errno.h>
 #include <linux/if_link.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <xdp/libxdp.h>
@@ -54,6 +56,30 @@ static bool is_ours(const char *name)
 	return name && !strcmp(name, WEFT_XDP_PROGRAM);
 }
 
+static bool is_dispatchers(const char *name)
+{
+	return !strcmp(name, "xdp_dispatcher");
+}
+
+// Closes what there is of a program that nobody here has open: libxdp 1.3 leaves descriptors of a
+// dispatcher and of the programs in it each time that it looks at one.
+static void close_left(uint32_t id)
+{
+	DIR *all = opendir("/proc/self/fd");
+	struct dirent *d;
+	while (all && (d = readdir(all))) {
+		struct bpf_prog_info info = {0};
+		__u32 len = sizeof(info);
+		char what[32] = "";
+		if (readlinkat(dirfd(all), d->d_name, what, sizeof(what) - 1) > 0 &&
+			!strcmp(what, "anon_inode:bpf-prog") &&
+			!bpf_obj_get_info_by_fd(atoi(d->d_name), &info, &len) && info.id == id)
+			close(atoi(d->d_name));
+	}
+	if (all)
+		closedir(all);
+}
+
 // What the daemon left that put it there.
 static void read_note(int prog_fd, struct weft_xdp_note *note)
 {
@@ -79,10 +105,11 @@ static void read_note(int prog_fd, struct weft_xdp_note *note)
 }
 
 // In a dispatcher of libxdp's others stay, beside us.
-static int clear_dispatcher(int ifindex, struct weft_xdp_note *note)
+static int clear_dispatcher(int ifindex, uint32_t id, struct weft_xdp_note *note)
 {
 	struct xdp_multiprog *mp = xdp_multiprog__get_from_ifindex(ifindex);
 	struct xdp_program *prog = NULL, *ours = NULL;
+	uint32_t our_id = 0;
 	int rc = 0;
 	if (!mp || libxdp_get_error(mp))
 		return 0; // attach will say
@@ -91,9 +118,13 @@ static int clear_dispatcher(int ifindex, struct weft_xdp_note *note)
 			ours = prog;
 	if (ours) {
 		read_note(xdp_program__fd(ours), note);
+		our_id = xdp_program__id(ours);
 		rc = xdp_program__detach(ours, ifindex, xdp_multiprog__attach_mode(mp), 0);
 	}
 	xdp_multiprog__close(mp);
+	close_left(id);
+	if (ours)
+		close_left(our_id);
 	return rc;
 }
 
@@ -111,15 +142,18 @@ static int clear_program(
 	LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = fd);
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
 		info.name[0] = 0;
-	if (!strcmp(info.name, "xdp_dispatcher")) {
-		rc = clear_dispatcher(ifindex, note);
+	if (is_dispatchers(info.name)) {
+		close(fd); // or it would be taken for one that libxdp left
+		fd = -1;
+		rc = clear_dispatcher(ifindex, id, note);
 	} else if (is_ours(info.name)) {
 		read_note(fd, note);
 		rc = bpf_xdp_detach(ifindex, mode, &opts);
 	} else {
 		rc = foreign(info.name, id, err);
 	}
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	if (rc && rc != -EBUSY)
 		error_set(err, rc, "device", "cannot remove the XDP program that weft left: %s",
 			strerror(-rc));
@@ -216,11 +250,26 @@ static int keep_maps(struct af_xdp_program *p)
 	return rc ? rc : keep_map(&p->counters_fd, skel->maps.weft_counters);
 }
 
-// What is attached is not our program but one that calls it.
-static bool in_dispatcher(int ifindex, uint32_t ours)
+// Whether program `id`, which is attached, is a dispatcher that calls `ours`. Also if we may not look at it.
+static bool dispatches(int ifindex, uint32_t id, uint32_t ours)
 {
-	uint32_t id = 0;
-	return !bpf_xdp_query_id(ifindex, 0, &id) && id && id != ours;
+	struct bpf_prog_info info = {0};
+	__u32 len = sizeof(info);
+	int fd = bpf_prog_get_fd_by_id(id);
+	if (fd < 0)
+		return errno != ENOENT;
+	bool is_dispatcher = !bpf_obj_get_info_by_fd(fd, &info, &len) && is_dispatchers(info.name);
+	close(fd);
+	struct xdp_multiprog *mp = is_dispatcher ? xdp_multiprog__get_from_ifindex(ifindex) : NULL;
+	if (!mp || libxdp_get_error(mp))
+		return false;
+	struct xdp_program *prog = NULL;
+	bool is_called = false;
+	while ((prog = xdp_multiprog__next_prog(prog, mp)))
+		is_called |= xdp_program__id(prog) == ours;
+	xdp_multiprog__close(mp);
+	close_left(id);
+	return is_called;
 }
 
 int af_xdp_program_attach(
@@ -251,7 +300,10 @@ int af_xdp_program_attach(
 	p->ifindex = ifindex;
 	p->native = native;
 	p->id = xdp_program__id(p->handle);
-	p->dispatcher = in_dispatcher(ifindex, p->id);
+	// If what is attached is not our program, it is one that calls it.
+	uint32_t id = 0;
+	p->attached_id = !bpf_xdp_query_id(ifindex, 0, &id) && id ? id : p->id;
+	p->dispatcher = p->attached_id != p->id;
 	rc = keep_maps(p);
 	if (rc) {
 		af_xdp_program_detach(p, false);
@@ -270,21 +322,39 @@ static int detach_alone(const struct af_xdp_program *p)
 		p->ifindex, p->native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE, &opts);
 }
 
-void af_xdp_program_detach(struct af_xdp_program *p, bool gone)
-{
-	// One that went may still be here, under another name. Nobody else's program is hit, as the
-	// kernel compares the descriptor's with what is attached.
-	if (p->ifindex && (p->dispatcher || detach_alone(p) < 0) && !gone)
-		xdp_program__detach(
-			p->handle, p->ifindex, p->native ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
-	program_close(p);
-}
-
-bool af_xdp_program_is_attached(const struct af_xdp_program *p)
+// Nobody else's program is hit, as libxdp looks for ours. What it has pinned stays where the device is
+// out of reach: one that comes back from another namespace has the dispatcher still.
+static void detach_by_libxdp(const struct af_xdp_program *p)
 {
 	uint32_t id = 0;
-	// A dispatcher has an id of its own, and a new one with each program that joins.
-	return bpf_xdp_query_id(p->ifindex, 0, &id) || (p->dispatcher ? id != 0 : id == p->id);
+	bpf_xdp_query_id(p->ifindex, 0, &id);
+	xdp_program__detach(p->handle, p->ifindex, p->native ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
+	if (id && id != p->id)
+		close_left(id);
+}
+
+void af_xdp_program_detach(struct af_xdp_program *p, bool gone)
+{
+	const bool dispatcher = p->ifindex && p->dispatcher;
+	// One that went may still be here, under another name. Alone there nobody else's program is hit
+	// either, as the kernel compares the descriptor's with what is attached.
+	if (dispatcher || (p->ifindex && detach_alone(p) < 0 && !gone))
+		detach_by_libxdp(p);
+	program_close(p);
+	if (dispatcher)
+		close_left(p->id);
+}
+
+bool af_xdp_program_is_attached(struct af_xdp_program *p)
+{
+	uint32_t id = 0;
+	if (bpf_xdp_query_id(p->ifindex, 0, &id) || id == p->attached_id)
+		return true;
+	// Another dispatcher comes with each program that joins or leaves.
+	if (!p->dispatcher || !id || !dispatches(p->ifindex, id, p->id))
+		return false;
+	p->attached_id = id;
+	return true;
 }
 
 void af_xdp_program_fini(struct af_xdp_program *p)

@@ -16,6 +16,7 @@ struct af_xdp_program {
 	bool frags;      // accepts frames of several buffers
 	bool dispatcher; // in libxdp's dispatcher, beside others
 	uint32_t id;
+	uint32_t attached_id; // of what is on the device: ours, or the dispatcher
 	// What the device is owed: the program carries it, should we be killed. Survives a change of
 	// device: who attaches says for which it is true.
 	struct weft_xdp_note note;
@@ -36,7 +37,7 @@ void af_xdp_program_detach(struct af_xdp_program *p, bool gone);
 void af_xdp_program_fini(struct af_xdp_program *p);
 
 // False once somebody took the program off the device, or put another in its place.
-bool af_xdp_program_is_attached(const struct af_xdp_program *p);
+bool af_xdp_program_is_attached(struct af_xdp_program *p);
 
 // From now on what comes in on `queue` goes to this socket. The kernel undoes it when it closes.
 int af_xdp_program_bind(struct af_xdp_program *p, uint32_t queue, int xsk_fd);
