@@ -105,6 +105,7 @@ static void laps_count(const struct laps *l, uint64_t cycles_hz)
 			(uint64_t)(all * (double)l->at[i].cycles / (double)l->sum));
 }
 
+// Lets the queues that are behind after this pass go on. Returns their frames.
 static __attribute__((noinline)) uint32_t catch_up(
 	struct worker *w, const struct behind *behind, struct laps *laps)
 {

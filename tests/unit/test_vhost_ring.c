@@ -600,6 +600,19 @@ static void calls(struct vhost_ring *r, unsigned n, unsigned us)
 		call(r, us);
 }
 
+// Of a ring on the bed's memory that calls by fd.
+static struct vhost_ring_config config_with_call(int fd, bool *stuck)
+{
+	return (struct vhost_ring_config){.desc = bed.desc,
+		.avail = bed.avail,
+		.used = bed.used,
+		.mem = &bed.mem,
+		.size = RING,
+		.callfd = fd,
+		.kickfd = -1,
+		.stuck = stuck};
+}
+
 // Five long calls in a row are too many if they took the CPU more than 20 ms, the first not counted. A ring that
 // starts anew goes on counting.
 static void test_long_calls_in_a_row(void **state)
@@ -610,14 +623,7 @@ static void test_long_calls_in_a_row(void **state)
 	int fd = eventfd(0, EFD_NONBLOCK);
 
 	bed_open(sets[0], MODERN, RING, 0, false);
-	c = (struct vhost_ring_config){.desc = bed.desc,
-		.avail = bed.avail,
-		.used = bed.used,
-		.mem = &bed.mem,
-		.size = RING,
-		.callfd = fd,
-		.kickfd = -1,
-		.stuck = &stuck};
+	c = config_with_call(fd, &stuck);
 	assert_int_equal(vhost_ring_start(&r, &c), 0);
 	calls(&r, 4, 8000);
 	call(&r, 0);
@@ -646,14 +652,7 @@ static void test_descriptors_of_events(void **state)
 	int fd = eventfd(0, EFD_NONBLOCK), lowest = dup(0);
 	close(lowest);
 	bed_open(sets[0], MODERN, RING, 0, false);
-	c = (struct vhost_ring_config){.desc = bed.desc,
-		.avail = bed.avail,
-		.used = bed.used,
-		.mem = &bed.mem,
-		.size = RING,
-		.callfd = fd,
-		.kickfd = -1,
-		.stuck = &stuck};
+	c = config_with_call(fd, &stuck);
 	struct vhost_ring r = {0};
 	assert_int_equal(vhost_ring_start(&r, &c), 0);
 	vhost_ring_notify(&r, &bed.st); // the first decision of a ring is to signal
