@@ -344,11 +344,9 @@ static inline bool is_small(const struct frame *f, uint32_t *len)
 	return *len <= 64 && first >> 48 == FRAME_HEAD_OFF && !(second & 0xffff);
 }
 
-// Hands the chains that were filled back, and counts.
-static inline void finish(struct vhost_ring *r, uint32_t n, const uint16_t *heads,
-	const uint32_t *len, uint64_t bytes, struct port_stats *st)
+// Hands the chains that were filled back, whose used elements are written, and counts.
+static inline void finish(struct vhost_ring *r, uint32_t n, uint64_t bytes, struct port_stats *st)
 {
-	put_used_all(r, n, heads, len);
 	vq_device_pop(&r->vq, n);
 	vq_device_add(&r->vq, n);
 	st->tx_frames += n;
@@ -371,22 +369,26 @@ static uint32_t deliver_small(struct vhost_ring *r, const struct frame *f, const
 
 	n = flat_targets(r, &v, f, list, n, 64, heads, to);
 	for (i = 0; i < n; i++) {
-		const struct frame *fr = &f[list[i]];
 		uint32_t size;
 
-		if (i + v.ahead < n)
-			fetch_for_write(to[i + v.ahead], hdr_len);
-		if (unlikely(!is_small(fr, &size)))
+		if (unlikely(!is_small(&f[list[i]], &size)))
 			break;
-		differ |= header_differs(to[i], 0, high);
-		copy_upto64(to[i] + hdr_len, fr->buf + FRAME_HEAD_OFF, size, false, true);
 		len[i] = hdr_len + size;
 		bytes += size;
 	}
-	for (uint32_t k = 0; unlikely(differ) && k < i; k++)
-		put_header(to[k], 0, high, true);
-	finish(r, i, heads, len, bytes, st);
-	return i;
+	n = i;
+	put_used_all(r, n, heads, len); // first: behind the frames' stores these would wait for theirs
+	for (i = 0; i < n; i++) {
+		if (i + v.ahead < n)
+			fetch_for_write(to[i + v.ahead], hdr_len);
+		differ |= header_differs(to[i], 0, high);
+		copy_upto64(to[i] + hdr_len, f[list[i]].buf + FRAME_HEAD_OFF, len[i] - hdr_len,
+			false, true);
+	}
+	for (i = 0; unlikely(differ) && i < n; i++)
+		put_header(to[i], 0, high, true);
+	finish(r, n, bytes, st);
+	return n;
 }
 
 // Fetches what lies behind the head of a frame in one piece, and where it goes. Of longer ones than a
@@ -416,6 +418,11 @@ static uint32_t deliver_flat(struct vhost_ring *r, const struct frame *f, const 
 	for (uint32_t i = 0; i < n; i++)
 		longest = f[list[i]].len > longest ? f[list[i]].len : longest;
 	n = flat_targets(r, &v, f, list, n, longest, heads, to);
+	for (uint32_t i = 0; i < n; i++) {
+		len[i] = hdr_len + f[list[i]].len;
+		bytes += f[list[i]].len;
+	}
+	put_used_all(r, n, heads, len);
 	// Those of the first frames are not fetched, so of a short list only the first is left out.
 	const uint32_t bodies = n > 2 * r->bodies_ahead ? r->bodies_ahead : 1;
 	for (uint32_t i = 0; i < n; i++) {
@@ -430,10 +437,8 @@ static uint32_t deliver_flat(struct vhost_ring *r, const struct frame *f, const 
 		header_words(r, fr, &low, &high);
 		put_header(to[i], low, high, hdr_len == sizeof(struct virtio_net_hdr_mrg_rxbuf));
 		put_frame(to[i] + hdr_len, fr);
-		len[i] = hdr_len + fr->len;
-		bytes += fr->len;
 	}
-	finish(r, n, heads, len, bytes, st);
+	finish(r, n, bytes, st);
 	return n;
 }
 
