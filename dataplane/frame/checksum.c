@@ -97,7 +97,7 @@ uint64_t checksum_frame(const struct frame *f, uint32_t off)
 		off -= f->head_len;
 	}
 	for (unsigned i = 0; i < f->n_segs; i++) {
-		struct frame_seg seg = f->segs[i];
+		struct frame_seg seg = frame_segs_const(f)[i];
 		if (off >= seg.len) {
 			off -= seg.len;
 			continue;

@@ -5,13 +5,21 @@
 #include <assert.h>
 #include <string.h>
 
+static void drop_first_seg(struct frame *f)
+{
+	if (f->n_segs > 1)
+		frame_set_segs(f, f->segs + 1, f->n_segs - 1u);
+	else
+		f->n_segs = 0;
+}
+
 bool frame_pull_segs(struct frame *f, unsigned want)
 {
 	if (want > f->len || want > FRAME_HEAD_MAX || f->head_off + want > sizeof(f->buf))
 		return false;
 	while (f->head_len < want) {
 		assert(f->n_segs > 0); // or len is not the sum of what there is
-		struct frame_seg *seg = f->segs;
+		struct frame_seg *seg = frame_segs(f);
 		uint32_t n = want - f->head_len;
 		if (n < seg->len) {
 			memcpy(frame_head(f) + f->head_len, seg->base, n);
@@ -20,8 +28,7 @@ bool frame_pull_segs(struct frame *f, unsigned want)
 		} else {
 			n = seg->len;
 			memcpy(frame_head(f) + f->head_len, seg->base, n);
-			f->segs++;
-			f->n_segs--;
+			drop_first_seg(f);
 		}
 		f->head_len += n;
 	}
@@ -40,7 +47,7 @@ void frame_copy(const struct frame *f, uint32_t off, void *to, uint32_t len)
 	} else {
 		off -= f->head_len;
 	}
-	for (const struct frame_seg *seg = f->segs; len > 0; seg++) {
+	for (const struct frame_seg *seg = frame_segs_const(f); len > 0; seg++) {
 		if (off >= seg->len) {
 			off -= seg->len;
 			continue;

@@ -13,8 +13,9 @@
 #define FRAME_BURST 128u
 
 // Bytes of a frame that are read into its head at once (or the whole frame where it is shorter):
-// Ethernet, two tags, IPv4 or IPv6 and the ports fit. Who needs more asks frame_pull().
-#define FRAME_HEAD     64u
+// Ethernet, two tags and the first fields of IP. Who needs more asks frame_pull(). With what else is said of
+// a frame this fills one cache line: a burst has many frames, and a core's first cache little room.
+#define FRAME_HEAD     32u
 #define FRAME_HEAD_MAX 192u
 // Room before the head for two VLAN tags.
 #define FRAME_HEADROOM 8u
@@ -27,44 +28,44 @@
 #define FRAME_LEN_MAX (65535u + 14u + 8u)
 
 // A run of the frame's bytes in the sender's memory. It may change while we look at it: nothing is
-// decided on it, it is only copied (or summed) once.
+// decided on it, it is only copied (or summed) once. 12 bytes, as it shares a line with a frame's head.
 struct frame_seg {
 	const uint8_t *base;
 	uint32_t len;
-};
+} __attribute__((packed, aligned(4)));
 
 enum frame_flags {
 	FRAME_TAGGED = 1 << 0, // the head carries an 802.1Q tag (behind the addresses)
 	FRAME_OFFLOAD =
 		1 << 1,       // offload says that work is left: a checksum, a segmentation, or both
 	FRAME_FLOOD = 1 << 2, // broadcast, multicast or unknown: goes to several ports
+	FRAME_VALID = 1 << 3, // the sender has checked the checksums (VIRTIO_NET_HDR_F_DATA_VALID)
 };
 
 // One frame of a burst. Its bytes, as they are delivered, are the head
 //	buf[head_off .. head_off + head_len)
-// followed by the n_segs segments at segs. `len` is the sum of all. The head is private: each of
+// followed by the n_segs segments at frame_segs(). `len` is the sum of all. The head is private: each of
 // its bytes was read from the sender once, and it is what every decision and delivery uses.
 //
 // Written by the worker that received it, for the length of one burst; never shared.
 struct frame {
-	uint32_t len;           // bytes, without FCS: head_len + all segments
-	uint16_t head_len;      // bytes held in the head
-	uint8_t head_off;       // where they start in buf
-	uint8_t flags;          // enum frame_flags
-	uint16_t n_segs;        // segments behind the head, 0 if the head holds all
-	uint16_t vid;           // VLAN it travels in, set by the switch, 1..4094
-	uint32_t hash;          // flow hash, only where a queue is chosen by it
-	struct frame_seg *segs; // n_segs views, this frame's alone; &seg where there is but one
-	struct frame_seg seg;
-	struct virtio_net_hdr offload; // as the sender claims it, in native endian; all 0 without
-	uint16_t tci; // of its tag, whether pushed or not: priority and vid; set by the switch
-	uint8_t unused[4];
+	uint32_t len;         // bytes, without FCS: head_len + all segments
+	uint16_t head_len;    // bytes held in the head
+	uint8_t head_off;     // where they start in buf
+	uint8_t flags;        // enum frame_flags
+	uint16_t n_segs;      // segments behind the head, 0 if the head holds all
+	uint16_t tci;         // priority and VLAN it travels in, tagged or not; set by the switch
+	struct frame_seg seg; // the segment where there is but one
 	uint8_t buf[FRAME_HEADROOM + FRAME_HEAD_MAX];
-	// An odd number of lines in all: the two that are used of each spread over all sets of a cache.
+	struct frame_seg *segs;        // where there are several: views of this frame's alone
+	struct virtio_net_hdr offload; // with FRAME_OFFLOAD: what is claimed, in native endian
+	uint8_t unused[14];
+	// An odd number of lines in all: the first of each spread over all sets of a cache.
 	uint8_t spread[64];
 } __attribute__((aligned(64)));
 
-_Static_assert(offsetof(struct frame, buf) + FRAME_HEADROOM == 64, "the head starts a cache line");
+_Static_assert(offsetof(struct frame, buf) + FRAME_HEADROOM + FRAME_HEAD == 64,
+	"a frame as received fills its first line");
 _Static_assert(sizeof(struct frame) == 5 * 64, "frames tile a burst");
 
 // A burst: frames lent by one receive queue, all given back together.
@@ -95,23 +96,46 @@ static inline void burst_add(struct burst *b)
 }
 
 // Begins a frame of `len` bytes as received: the first `head` of them go to its head, at FRAME_HEAD_OFF,
-// and the rest, if any, into its own segment; the caller fills both in. Neighbouring fields in one store
-// each; flags, vid, hash, claims and tag are 0.
+// and the rest, if any, into its own segment; the caller fills both in. No flags, no tag.
 static inline void frame_begin(struct frame *f, uint32_t len, uint32_t head)
 {
 	const uint64_t first = len | (uint64_t)head << 32 | (uint64_t)FRAME_HEAD_OFF << 48;
-	const uint64_t second = len > head;
+	const uint32_t second = len > head;
 
-	_Static_assert(
-		offsetof(struct frame, len) == 0 && offsetof(struct frame, head_len) == 4 &&
-			offsetof(struct frame, head_off) == 6 &&
-			offsetof(struct frame, flags) == 7 && offsetof(struct frame, n_segs) == 8 &&
-			offsetof(struct frame, hash) == 12 && __BYTE_ORDER == __LITTLE_ENDIAN,
-		"the first 16 bytes of a frame are written as two words");
+	_Static_assert(offsetof(struct frame, len) == 0 && offsetof(struct frame, head_len) == 4 &&
+			       offsetof(struct frame, head_off) == 6 &&
+			       offsetof(struct frame, flags) == 7 &&
+			       offsetof(struct frame, n_segs) == 8 &&
+			       offsetof(struct frame, tci) == 10 && __BYTE_ORDER == __LITTLE_ENDIAN,
+		"the first 12 bytes of a frame are written as two words");
 	memcpy(&f->len, &first, sizeof(first));
 	memcpy(&f->n_segs, &second, sizeof(second));
-	memset(&f->offload, 0, offsetof(struct frame, buf) - offsetof(struct frame, offload));
-	f->segs = &f->seg;
+}
+
+// The segments of a frame, n_segs of them.
+static inline struct frame_seg *frame_segs(struct frame *f)
+{
+	return f->n_segs > 1 ? f->segs : &f->seg;
+}
+
+static inline const struct frame_seg *frame_segs_const(const struct frame *f)
+{
+	return f->n_segs > 1 ? f->segs : &f->seg;
+}
+
+// Makes n views the frame's segments. They stay where they are for as long as the frame is used.
+static inline void frame_set_segs(struct frame *f, struct frame_seg *segs, uint32_t n)
+{
+	f->n_segs = (uint16_t)n;
+	f->segs = segs;
+	if (n == 1)
+		f->seg = *segs;
+}
+
+// The VLAN that the frame travels in, 1..4094, once the switch has said so.
+static inline uint16_t frame_vid(const struct frame *f)
+{
+	return f->tci & 0xfff;
 }
 
 // First byte of the head, as it is delivered.
@@ -135,15 +159,6 @@ bool frame_pull_segs(struct frame *f, unsigned want);
 static inline bool frame_pull(struct frame *f, unsigned want)
 {
 	return want <= f->head_len || frame_pull_segs(f, want);
-}
-
-// Makes `to` a second view of the same frame, with a head of its own to put tags on or to complete
-// a checksum in. Both share the segments: neither may be pulled any more, and `from` must stay.
-static inline void frame_dup(struct frame *to, const struct frame *from)
-{
-	*to = *from;
-	if (from->segs == &from->seg)
-		to->segs = &to->seg;
 }
 
 // Copies bytes [off, off + len) of the frame to `to`. The caller has checked that they are inside.

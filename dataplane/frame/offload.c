@@ -171,7 +171,6 @@ void offload_complete_csum(struct frame *f)
 	uint16_t sum = ~checksum_fold(checksum_frame(f, f->offload.csum_start));
 	// A UDP field of 0 would say that there is none; Linux does this for every protocol.
 	store16(frame_head(f) + f->offload.csum_start + f->offload.csum_offset, sum ? sum : 0xffff);
-	f->offload = (struct virtio_net_hdr){0};
 	f->flags &= ~FRAME_OFFLOAD;
 }
 
@@ -208,33 +207,32 @@ static int take_views(struct offload_segmenter *s, struct frame *out, uint32_t l
 {
 	uint32_t view = s->view, offset = s->offset;
 	out->n_segs = 0;
-	out->segs = &out->seg;
 	while (len > 0) {
-		struct frame_seg rest = s->from->segs[view];
+		const struct frame_seg *from = &frame_segs_const(s->from)[view];
+		struct frame_seg rest = *from;
 		rest.base += offset;
 		rest.len -= offset;
 		if (rest.len > len)
 			rest.len = len;
 		offset += rest.len;
 		len -= rest.len;
-		if (offset == s->from->segs[view].len) {
+		if (offset == from->len) {
 			view++;
 			offset = 0;
 		}
 		if (rest.len == 0)
 			continue;
-		if (out->n_segs == 1) { // there are several: leave the frame's own
-			out->segs = segs;
-			if (max_segs > 0)
-				segs[0] = out->seg;
-		}
 		if (out->n_segs > 0 && out->n_segs >= max_segs)
 			return -ENOBUFS;
-		out->segs[out->n_segs++] = rest;
+		if (out->n_segs == 1) // there are several: leave the frame's own
+			segs[0] = out->seg;
+		*(out->n_segs ? &segs[out->n_segs] : &out->seg) = rest;
+		out->n_segs++;
 	}
+	out->segs = segs;
 	s->view = view;
 	s->offset = offset;
-	return out->segs == segs ? out->n_segs : 0;
+	return out->n_segs > 1 ? out->n_segs : 0;
 }
 
 static void fix_ip(const struct offload_segmenter *s, struct frame *out)
@@ -289,9 +287,7 @@ static int make_part(
 	out->head_len = (uint16_t)(s->hdr_len + in_head);
 	out->head_off = s->from->head_off;
 	out->flags = s->from->flags & ~FRAME_OFFLOAD;
-	out->vid = s->from->vid;
-	out->hash = s->from->hash;
-	out->offload = (struct virtio_net_hdr){0};
+	out->tci = s->from->tci;
 	const uint8_t *head = frame_head_const(s->from);
 	memcpy(frame_head(out), head, s->hdr_len);
 	memcpy(frame_head(out) + s->hdr_len, head + s->from->head_len - s->in_head, in_head);
@@ -301,9 +297,11 @@ static int make_part(
 	fix_l4(s, out, len == s->left, &field);
 	if (s->partial) {
 		out->flags |= FRAME_OFFLOAD;
-		out->offload.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-		out->offload.csum_start = s->l4;
-		out->offload.csum_offset = (uint16_t)field;
+		out->offload = (struct virtio_net_hdr){
+			.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+			.csum_start = s->l4,
+			.csum_offset = (uint16_t)field,
+		};
 	} else {
 		uint16_t sum = ~checksum_fold(checksum_frame(out, s->l4));
 		store16(frame_head(out) + s->l4 + field, s->udp && sum == 0 ? 0xffff : sum);

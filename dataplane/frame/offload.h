@@ -43,10 +43,11 @@ enum offload {
 
 int offload_check_claims(struct frame *f);
 
-// Checks what f->offload (native endian, as the sender wrote it; all 0 without) claims of the frame
-// and leaves it fit to be passed on: unknown flags cleared, hdr_len exact, FRAME_OFFLOAD set if
-// there is work left and clear if not. A segment no longer than gso_size is not one (as in Linux)
-// and becomes a mere checksum. May pull. A frame without claims costs two loads. Worker thread.
+// Checks what f->offload (native endian, as the sender wrote it) claims of the frame and leaves it fit to be
+// passed on: unknown flags cleared, hdr_len exact, FRAME_OFFLOAD set if there is work left and clear
+// if not, FRAME_VALID set if there is none and the sender has checked the checksums. A segment no longer
+// than gso_size is not one (as in Linux) and becomes a mere checksum. May pull. A frame whose port sets no
+// claims needs no check. Worker thread.
 //
 // 0, or frame unchanged but for what was pulled:
 //   -EBADMSG   the claims are nonsense: the frame is malformed
@@ -55,16 +56,16 @@ static inline int offload_check(struct frame *f)
 {
 	if ((f->offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) | f->offload.gso_type)
 		return offload_check_claims(f);
-	f->offload =
-		(struct virtio_net_hdr){.flags = f->offload.flags & VIRTIO_NET_HDR_F_DATA_VALID};
-	f->flags &= ~FRAME_OFFLOAD;
+	f->flags &= ~(FRAME_OFFLOAD | FRAME_VALID);
+	if (f->offload.flags & VIRTIO_NET_HDR_F_DATA_VALID)
+		f->flags |= FRAME_VALID;
 	return 0;
 }
 
 // True if the checked frame is a segment that stands for several frames.
 static inline bool offload_is_segment(const struct frame *f)
 {
-	return f->offload.gso_type != VIRTIO_NET_HDR_GSO_NONE;
+	return f->flags & FRAME_OFFLOAD && f->offload.gso_type != VIRTIO_NET_HDR_GSO_NONE;
 }
 
 // Bits of enum offload that a receiver needs to take the checked frame as it is; 0 for one without
@@ -95,7 +96,12 @@ static inline uint32_t offload_parts(const struct frame *f)
 // The header that a receiver with `offloads` gets with a frame that needs no more than these.
 static inline struct virtio_net_hdr offload_header(const struct frame *f, uint32_t offloads)
 {
-	return offloads & OFFLOAD_CSUM ? f->offload : (struct virtio_net_hdr){0};
+	if (!(offloads & OFFLOAD_CSUM))
+		return (struct virtio_net_hdr){0};
+	if (f->flags & FRAME_OFFLOAD)
+		return f->offload;
+	return (struct virtio_net_hdr){
+		.flags = f->flags & FRAME_VALID ? VIRTIO_NET_HDR_F_DATA_VALID : 0};
 }
 
 // Completes the partial checksum of a checked frame that is no segment: sums head and segments,

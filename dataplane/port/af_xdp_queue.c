@@ -134,8 +134,7 @@ static bool frame_continue(struct xdp_queue *q, struct frame *f, uint32_t at, ui
 		segs[n++] = (struct frame_seg){.base = data, .len = len};
 		f->len += len;
 	}
-	f->segs = segs;
-	f->n_segs = (uint16_t)n;
+	frame_set_segs(f, segs, n);
 	return good && f->len <= FRAME_LEN_MAX;
 }
 
@@ -335,9 +334,10 @@ static inline void tx_copy_whole(uint8_t *to, const struct frame *f)
 	else
 		memcpy(to, frame_head_const(f), f->head_len);
 	to += f->head_len;
+	const struct frame_seg *segs = frame_segs_const(f);
 	for (uint32_t i = 0; i < f->n_segs; i++) {
-		memcpy(to, f->segs[i].base, f->segs[i].len);
-		to += f->segs[i].len;
+		memcpy(to, segs[i].base, segs[i].len);
+		to += segs[i].len;
 	}
 }
 

@@ -58,10 +58,11 @@ void partial_csum_claim(struct frame *f, uint32_t mtu)
 	memcpy(&field, frame_head_const(f) + l.l4 + offset, sizeof(field));
 	if (field != pseudo)
 		return;
-	f->offload.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-	f->offload.csum_start = l.l4;
-	f->offload.csum_offset = (uint16_t)offset;
+	f->offload = (struct virtio_net_hdr){
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.csum_start = l.l4,
+		.csum_offset = (uint16_t)offset,
+	};
 	segment_claim(f, &l, mtu);
-	if (offload_check(f))
-		f->offload = (struct virtio_net_hdr){0}; // headers that contradict themselves
+	(void)offload_check(f); // of headers that contradict themselves nothing is claimed
 }

@@ -449,8 +449,9 @@ static int write_frame(
 		return DROP_no_offload;
 	iov[0] = (struct iovec){&header, sizeof(header)};
 	iov[1] = (struct iovec){(void *)frame_head_const(f), f->head_len};
+	const struct frame_seg *segs = frame_segs_const(f);
 	for (unsigned i = 0; i < f->n_segs; i++)
-		iov[2 + i] = (struct iovec){(void *)f->segs[i].base, f->segs[i].len};
+		iov[2 + i] = (struct iovec){(void *)segs[i].base, segs[i].len};
 	st->notified++;
 	ssize_t n = writev(file->fd, iov, 2 + f->n_segs);
 	if (n >= 0)

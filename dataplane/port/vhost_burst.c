@@ -27,7 +27,7 @@ static inline struct head16 lend_flat(struct frame *f, const uint8_t *p, uint32_
 {
 	uint8_t *head = f->buf + FRAME_HEAD_OFF;
 
-	if (likely(len <= FRAME_HEAD)) {
+	if (unlikely(len <= FRAME_HEAD)) {
 		frame_begin(f, len, len);
 		return head_copy(head, p, len);
 	}
@@ -291,12 +291,13 @@ static inline void put_frame(uint8_t *to, const struct frame *f)
 	uint32_t left = f->head_len;
 
 	for (; unlikely(left > 64); left -= 64, head += 64, to += 64)
-		copy_upto64(to, head, 64, false, false);
-	copy_upto64(to, head, left, false, false);
+		copy_upto64(to, head, 64);
+	copy_upto64(to, head, left);
 	to += left;
+	const struct frame_seg *segs = frame_segs_const(f);
 	for (uint32_t i = 0; i < f->n_segs; i++) {
-		copy_body(to, f->segs[i].base, f->segs[i].len);
-		to += f->segs[i].len;
+		copy_body(to, segs[i].base, segs[i].len);
+		to += segs[i].len;
 	}
 }
 
@@ -333,15 +334,27 @@ static inline void put_used_all(
 	}
 }
 
-// Whether a frame is one small head, as received, with no work left; if so, its length.
+// The longest frame that is small: most acknowledgements of TCP and queries are no longer.
+#define SMALL_MAX (FRAME_HEAD + 64)
+
+// Whether a frame is small and as received: a full head, at most one segment, no flags. If so, its length.
 static inline bool is_small(const struct frame *f, uint32_t *len)
 {
-	uint64_t first, second;
+	uint64_t first;
 
-	memcpy(&first, f, sizeof(first));                        // len, head_len, head_off, flags
-	memcpy(&second, (const uint8_t *)f + 8, sizeof(second)); // n_segs, ...
+	memcpy(&first, f, sizeof(first)); // len, head_len, head_off, flags
 	*len = (uint32_t)first;
-	return *len <= 64 && first >> 48 == FRAME_HEAD_OFF && !(second & 0xffff);
+	return *len <= SMALL_MAX && first >> 32 == (FRAME_HEAD_OFF << 16 | FRAME_HEAD) &&
+	       f->n_segs <= 1;
+}
+
+static inline void put_small(uint8_t *to, const struct frame *f, uint32_t len)
+{
+	copy32(to, f->buf + FRAME_HEAD_OFF);
+	if (likely(len == FRAME_HEAD + 32))
+		copy32(to + FRAME_HEAD, f->seg.base);
+	else
+		copy_upto64(to + FRAME_HEAD, f->seg.base, len - FRAME_HEAD);
 }
 
 // Hands the chains that were filled back, whose used elements are written, and counts.
@@ -362,32 +375,34 @@ static uint32_t deliver_small(struct vhost_ring *r, const struct frame *f, const
 	const uint32_t hdr_len = sizeof(struct virtio_net_hdr_mrg_rxbuf);
 	const uint32_t high = htole32(1u << 16); // num_buffers 1
 	struct view v = view_of(r);
-	uint32_t len[FRAME_BURST], i;
+	uint32_t len[FRAME_BURST], longest = 0, all = 0, left = 0, i;
 	uint16_t heads[FRAME_BURST];
 	uint8_t *to[FRAME_BURST];
-	uint64_t bytes = 0, differ = 0;
+	uint64_t differ = 0;
 
-	n = flat_targets(r, &v, f, list, n, 64, heads, to);
 	for (i = 0; i < n; i++) {
 		uint32_t size;
 
 		if (unlikely(!is_small(&f[list[i]], &size)))
 			break;
 		len[i] = hdr_len + size;
-		bytes += size;
+		longest = size > longest ? size : longest;
+		all += size;
 	}
-	n = i;
-	put_used_all(r, n, heads, len); // first: behind the frames' stores these would wait for theirs
+	n = flat_targets(r, &v, f, list, i, longest, heads, to);
+	for (; unlikely(i > n); i--)
+		left += f[list[i - 1]].len;
+	// Before the frames: behind their stores, what was written of `len` would be read late.
+	put_used_all(r, n, heads, len);
 	for (i = 0; i < n; i++) {
 		if (i + v.ahead < n)
 			fetch_for_write(to[i + v.ahead], hdr_len);
 		differ |= header_differs(to[i], 0, high);
-		copy_upto64(to[i] + hdr_len, f[list[i]].buf + FRAME_HEAD_OFF, len[i] - hdr_len,
-			false, true);
+		put_small(to[i] + hdr_len, &f[list[i]], len[i] - hdr_len);
 	}
 	for (i = 0; unlikely(differ) && i < n; i++)
 		put_header(to[i], 0, high, true);
-	finish(r, n, bytes, st);
+	finish(r, n, all - left, st);
 	return n;
 }
 

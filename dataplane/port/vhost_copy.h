@@ -40,8 +40,6 @@ static inline void fetch_for_write(const void *p, size_t off)
 #endif
 }
 
-#ifndef __AVX512BW__
-
 // 32 bytes in registers: as an array they would be written to the stack on the way.
 struct half64 {
 #ifdef __AVX2__
@@ -72,33 +70,23 @@ static inline void half64_store(uint8_t *p, struct half64 h)
 #endif
 }
 
-// Copies 32 <= n <= 64 bytes as two halves that overlap in the middle. Returns the first.
-static inline struct half64 copy_halves(uint8_t *to, const uint8_t *from, uint32_t n)
+static inline void copy32(uint8_t *to, const uint8_t *from)
 {
-	const struct half64 a = half64_load(from), b = half64_load(from + n - 32);
-
-	half64_store(to, a);
-	half64_store(to + n - 32, b);
-	return a;
+	half64_store(to, half64_load(from));
 }
 
-#endif
-
-// Copies n <= 64 bytes. `wide` says that 64 bytes may be accessed at that side: our own memory.
-static inline void copy_upto64(
-	uint8_t *to, const uint8_t *from, uint32_t n, bool wide_to, bool wide_from)
+// Copies n <= 64 bytes.
+static inline void copy_upto64(uint8_t *to, const uint8_t *from, uint32_t n)
 {
 #ifdef __AVX512BW__
 	__mmask64 mask = _bzhi_u64(~UINT64_C(0), n);
-	__m512i v = wide_from ? _mm512_loadu_si512(from) : _mm512_maskz_loadu_epi8(mask, from);
 
-	if (wide_to)
-		_mm512_storeu_si512(to, v);
-	else
-		_mm512_mask_storeu_epi8(to, mask, v);
+	_mm512_mask_storeu_epi8(to, mask, _mm512_maskz_loadu_epi8(mask, from));
 #else
-	if (n >= 32) {
-		copy_halves(to, from, n);
+	if (n >= 32) { // two halves that overlap in the middle
+		const struct half64 a = half64_load(from), b = half64_load(from + n - 32);
+		half64_store(to, a);
+		half64_store(to + n - 32, b);
 	} else if (n >= 16) {
 		uint8_t a[16], b[16];
 		memcpy(a, from, 16);
@@ -140,27 +128,23 @@ static inline void copy_body(uint8_t *to, const uint8_t *from, uint32_t n)
 		to += 64;
 		n -= 64;
 	}
-	copy_upto64(to, from, n, false, false);
+	copy_upto64(to, from, n);
 #else
 	memcpy(to, from, n);
 #endif
 }
 
-// Copies the head of a frame, n <= 64 bytes, into our own memory; returns its first 16 bytes (0 where
-// it is shorter) without reading them anew.
+// Copies the head of a frame, n <= 32 bytes, into our own memory; returns its first 16 bytes (beyond its end whatever
+// is there) without reading them anew.
 static inline struct head16 head_copy(uint8_t *to, const uint8_t *from, uint32_t n)
 {
-#ifdef __AVX512BW__
-	__m512i v = _mm512_maskz_loadu_epi8(_bzhi_u64(~UINT64_C(0), n), from);
-
-	_mm512_storeu_si512(to, v);
-	return (struct head16){_mm512_castsi512_si128(v)};
-#else
 #ifdef __AVX2__
-	if (likely(n >= 32))
-		return (struct head16){_mm256_castsi256_si128(copy_halves(to, from, n).v)};
+	if (likely(n == 32)) {
+		const struct half64 h = half64_load(from);
+		half64_store(to, h);
+		return (struct head16){_mm256_castsi256_si128(h.v)};
+	}
 #endif
-	copy_upto64(to, from, n, true, false);
+	copy_upto64(to, from, n);
 	return head16_load(to);
-#endif
 }

@@ -372,8 +372,7 @@ enum vhost_ring_take vhost_ring_lend_chain(
 	segs = segs_take(segs, &n, hdr, r->hdr_len);
 
 	frame_begin(f, (uint32_t)(chain.readable_len - r->hdr_len), 0);
-	f->segs = segs;
-	f->n_segs = (uint16_t)n;
+	frame_set_segs(f, segs, n);
 	(void)frame_pull(f, f->len < FRAME_HEAD ? f->len : FRAME_HEAD);
 	if (r->offloads && header_claims(r, hdr, f)) {
 		uint8_t gso = f->offload.gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
@@ -433,8 +432,9 @@ static void sink_frame(struct sink *s, const struct frame *f, uint16_t n_buffers
 	hdr.num_buffers = htole16(n_buffers);
 	sink_write(s, &hdr, s->r->hdr_len);
 	sink_write(s, frame_head_const(f), f->head_len);
+	const struct frame_seg *segs = frame_segs_const(f);
 	for (unsigned i = 0; i < f->n_segs; i++)
-		sink_write(s, f->segs[i].base, f->segs[i].len);
+		sink_write(s, segs[i].base, segs[i].len);
 }
 
 // Gives back the next n chains, whose lengths are in len[] (NULL: all 0).

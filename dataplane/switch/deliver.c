@@ -201,7 +201,7 @@ static void burst_unplain(struct forward *fw)
 		return;
 	fw->plain = false;
 	for (uint32_t i = 0; i < fw->burst->n; i++) {
-		fw->burst->f[i].vid = fw->burst->f[i].tci = fw->vid;
+		fw->burst->f[i].tci = fw->vid;
 		fw->burst->f[i].flags &= ~FRAME_TAGGED;
 	}
 }

@@ -150,7 +150,9 @@ static void list_limit_frames(struct policy *p, uint64_t now, const struct frame
 // Bits of the frames that a frame makes on a wire, each with its headers.
 static uint64_t wire_bits(const struct frame *f)
 {
-	return 8 * (f->len + (uint64_t)(offload_parts(f) - 1) * f->offload.hdr_len);
+	const uint32_t more = offload_parts(f) - 1;
+
+	return 8 * (f->len + (more ? (uint64_t)more * f->offload.hdr_len : 0));
 }
 
 static void list_limit_bits(struct policy *p, uint64_t now, const struct frame *f,

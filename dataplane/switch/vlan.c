@@ -57,15 +57,14 @@ uint16_t vlan_ingress(struct vlan_port vlan, struct frame *f)
 			eth_set_tag(f, tci);
 	}
 	f->tci = tci;
-	f->vid = tci & TCI_VID;
-	return f->vid <= VLAN_VID_MAX ? f->vid : 0;
+	return frame_vid(f) <= VLAN_VID_MAX ? frame_vid(f) : 0;
 }
 
 bool vlan_egress(struct vlan_port vlan, struct frame *f)
 {
 	bool tagged = f->flags & FRAME_TAGGED;
 
-	if (vlan_leaves_tagged(vlan, f->vid)) {
+	if (vlan_leaves_tagged(vlan, frame_vid(f))) {
 		if (!tagged)
 			eth_push_tag(f, f->tci);
 		return true;

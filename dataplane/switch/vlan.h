@@ -49,7 +49,7 @@ static inline bool vlan_leaves_tagged(struct vlan_port vlan, uint16_t vid)
 // tag gets the VLAN's number. Worker.
 uint16_t vlan_ingress(struct vlan_port vlan, struct frame *f);
 
-// Gives the frame, which is in f->vid, the form in which it leaves: with its tag (f->tci) or
+// Gives the frame, which is in frame_vid(f), the form in which it leaves: with its tag (f->tci) or
 // without. False if it must not leave that way: without its tag, a trunk's peer would take an inner
 // tag for the frame's VLAN. Worker.
 bool vlan_egress(struct vlan_port vlan, struct frame *f);

@@ -30,11 +30,11 @@ struct guestmem_cache {
 	uint8_t *hva;
 };
 
-// A piece of guest memory as the host sees it.
+// A piece of guest memory as the host sees it. 12 bytes.
 struct vq_seg {
 	uint8_t *base;
 	uint32_t len;
-};
+} __attribute__((packed, aligned(4)));
 
 void guestmem_init(struct guestmem *m);
 

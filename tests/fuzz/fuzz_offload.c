@@ -49,7 +49,7 @@ static void check_part(struct frame *f, struct frame *part, uint32_t at)
 	uint16_t hdr_len = f->offload.hdr_len;
 	uint32_t sum = part->head_len;
 	for (unsigned i = 0; i < part->n_segs; i++)
-		sum += part->segs[i].len;
+		sum += frame_segs(part)[i].len;
 	CHECK(sum == part->len && part->len > hdr_len && part->len <= offload_wire_len(f));
 	frame_copy(part, 0, after, part->len);
 	CHECK(memcmp(after + hdr_len, before + at, part->len - hdr_len) == 0);

@@ -116,8 +116,9 @@ static void check_frame(const struct side *s, const struct frame *f)
 	CHECK(f->len >= FRAME_LEN_MIN && f->len <= FRAME_LEN_MAX && f->head_len <= FRAME_HEAD_MAX);
 	CHECK(f->head_len >= (f->len < FRAME_HEAD ? f->len : FRAME_HEAD));
 	for (unsigned i = 0; i < f->n_segs; i++) {
-		CHECK(f->segs[i].len && is_inside(s, f->segs[i].base, f->segs[i].len));
-		len += f->segs[i].len;
+		const struct frame_seg seg = frame_segs_const(f)[i];
+		CHECK(seg.len && is_inside(s, seg.base, seg.len));
+		len += seg.len;
 	}
 	CHECK(len == f->len);
 }

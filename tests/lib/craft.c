@@ -222,16 +222,13 @@ void craft_lend(struct frame *f, const uint8_t *bytes, uint32_t len, uint32_t se
 	memcpy(frame_head(f), bytes, f->head_len);
 	if (claim)
 		f->offload = *claim;
-	f->segs = segs;
+	uint32_t n_segs = 0;
 	for (uint32_t at = f->head_len; at < len;) {
 		uint32_t n = len - at < seg_len ? len - at : seg_len;
-		if (f->n_segs == CRAFT_SEGS - 1)
+		if (n_segs == CRAFT_SEGS - 1)
 			n = len - at;
-		segs[f->n_segs++] = (struct frame_seg){bytes + at, n};
+		segs[n_segs++] = (struct frame_seg){bytes + at, n};
 		at += n;
 	}
-	if (f->n_segs <= 1) {
-		f->seg = segs[0];
-		f->segs = &f->seg;
-	}
+	frame_set_segs(f, segs, n_segs);
 }

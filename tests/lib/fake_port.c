@@ -183,8 +183,7 @@ static void lend_in_views(struct fake_port *p, uint32_t i, struct frame *f)
 		p->views[i][v].base = f->seg.base + v * p->view_len;
 		p->views[i][v].len = left < p->view_len ? left : p->view_len;
 	}
-	f->segs = p->views[i];
-	f->n_segs = (uint16_t)n;
+	frame_set_segs(f, p->views[i], n);
 }
 
 static uint32_t fake_rx(
@@ -202,15 +201,8 @@ static uint32_t fake_rx(
 	for (uint32_t i = 0; i < n; i++) {
 		const struct fake_frame *from = &fq->in[i];
 		struct frame *f = &b->f[i];
-		f->len = from->len;
-		f->head_len = (uint16_t)(from->len < FRAME_HEAD ? from->len : FRAME_HEAD);
-		f->head_off = FRAME_HEAD_OFF;
-		f->flags = 0;
-		f->n_segs = from->len > f->head_len;
-		f->vid = 0;
-		f->seg.base = from->bytes + f->head_len;
-		f->seg.len = from->len - f->head_len;
-		f->segs = &f->seg;
+		frame_begin(f, from->len, from->len < FRAME_HEAD ? from->len : FRAME_HEAD);
+		f->seg = (struct frame_seg){from->bytes + f->head_len, from->len - f->head_len};
 		f->offload = from->offload;
 		memcpy(frame_head(f), from->bytes, f->head_len);
 		if (p->view_len && f->n_segs)
@@ -279,7 +271,7 @@ static void take(struct fake_port *p, unsigned q, const struct frame *f)
 	uint32_t sum = f->head_len;
 
 	for (unsigned i = 0; i < f->n_segs; i++)
-		sum += f->segs[i].len;
+		sum += frame_segs_const(f)[i].len;
 	assert(sum == f->len);
 	assert(f->head_off + f->head_len <= sizeof(f->buf));
 	if (p->n_out == p->max_out) {

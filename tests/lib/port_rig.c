@@ -170,8 +170,7 @@ void rig_make(struct frame *f, struct frame_seg segs[2], uint8_t *bytes, uint32_
 	uint32_t left = len - f->head_len, first = left / 3;
 	segs[0] = (struct frame_seg){bytes + f->head_len, first};
 	segs[1] = (struct frame_seg){bytes + f->head_len + first, left - first};
-	f->segs = segs;
-	f->n_segs = left ? 2 : 0;
+	frame_set_segs(f, segs, left ? 2 : 0);
 }
 
 // After its carrier came back a device drops what it is given, in silence, until the kernel's link watch has opened its queue.

@@ -59,13 +59,27 @@ static void no_claim_is_no_work(void **state)
 	craft_lend(&f, c.b, c.len, 500, segs, &claim);
 	f.flags = FRAME_OFFLOAD | FRAME_TAGGED;
 	assert_int_equal(offload_check(&f), 0);
-	assert_int_equal(f.flags, FRAME_TAGGED);
-	claim = (struct virtio_net_hdr){.flags = VALID};
-	assert_memory_equal(&f.offload, &claim, sizeof(claim));
-	assert_int_equal(offload_needs(&f), 0);
-	assert_int_equal(offload_wire_len(&f), c.len);
-	offload_complete_csum(&f);
-	assert_int_equal(f.offload.flags, VALID);
+	assert_int_equal(f.flags, FRAME_TAGGED | FRAME_VALID);
+	const struct virtio_net_hdr valid = {.flags = VALID}, none = {0};
+	for (unsigned i = 0; i < 2; i++) {
+		struct virtio_net_hdr got = offload_header(&f, OFFLOAD_CSUM | OFFLOAD_TSO4);
+		assert_memory_equal(&got, &valid, sizeof(valid));
+		got = offload_header(&f, 0);
+		assert_memory_equal(&got, &none, sizeof(none));
+		assert_false(offload_is_segment(&f));
+		assert_int_equal(offload_needs(&f), 0);
+		assert_int_equal(offload_parts(&f), 1);
+		assert_int_equal(offload_wire_len(&f), c.len);
+		offload_complete_csum(&f);
+	}
+	// What the sender has not checked is not said to be.
+	claim.flags = 0;
+	craft_lend(&f, c.b, c.len, 500, segs, &claim);
+	f.flags = FRAME_VALID;
+	assert_int_equal(offload_check(&f), 0);
+	assert_int_equal(f.flags, 0);
+	const struct virtio_net_hdr got = offload_header(&f, OFFLOAD_CSUM);
+	assert_memory_equal(&got, &none, sizeof(none));
 }
 
 static void a_checksum_is_normalised(void **state)
@@ -83,7 +97,8 @@ static void a_checksum_is_normalised(void **state)
 	offload_complete_csum(&f);
 	assert_int_equal(f.flags, 0);
 	want = (struct virtio_net_hdr){0};
-	assert_memory_equal(&f.offload, &want, sizeof(want));
+	const struct virtio_net_hdr got = offload_header(&f, OFFLOAD_CSUM);
+	assert_memory_equal(&got, &want, sizeof(want));
 	assert_int_equal(offload_needs(&f), 0);
 }
 
@@ -320,11 +335,10 @@ static unsigned cut(uint32_t max_frames, uint32_t max_segs, uint32_t offloads)
 		for (int i = 0; i < rc; i++, n++) {
 			uint32_t sum = part[i].head_len;
 			for (unsigned k = 0; k < part[i].n_segs; k++)
-				sum += part[i].segs[k].len;
+				sum += frame_segs(&part[i])[k].len;
 			assert_int_equal(part[i].len, sum);
 			assert_int_equal(part[i].head_off, f.head_off);
-			assert_int_equal(part[i].vid, f.vid);
-			assert_int_equal(part[i].hash, f.hash);
+			assert_int_equal(part[i].tci, f.tci);
 			assert_int_equal(part[i].flags & ~FRAME_OFFLOAD, f.flags & ~FRAME_OFFLOAD);
 			frame_copy(&part[i], 0, got, part[i].len);
 			assert_memory_equal(got + f.offload.hdr_len, c.b + at - extra,
@@ -346,8 +360,7 @@ static void batches_and_pieces_of_every_size(void **state)
 		for (uint32_t batch = 1; batch < 10; batch++) {
 			craft_lend(&f, c.b, c.len, seg_len, segs, &claim);
 			assert_int_equal(offload_check(&f), 0);
-			f.vid = 77;
-			f.hash = 88;
+			f.tci = 77;
 			f.flags |= FRAME_FLOOD;
 			assert_int_equal(cut(batch, f.n_segs, 0), 8);
 			assert_int_equal(cut(batch, f.n_segs, OFFLOAD_CSUM), 8);
@@ -393,11 +406,11 @@ static void empty_pieces_are_passed_over(void **state)
 {
 	craft(false, false, 300);
 	struct virtio_net_hdr claim = craft_claim(&c, TCPV4, 100);
-	struct frame_seg some[] = {{c.b + 64, 0}, {c.b + 64, 90}, {c.b + 154, 0}, {c.b + 154, 0},
-		{c.b + 154, 200}, {c.b + 354, 0}};
+	const uint8_t *rest = c.b + FRAME_HEAD;
+	struct frame_seg some[] = {{rest, 0}, {rest, 122}, {rest + 122, 0}, {rest + 122, 0},
+		{rest + 122, 200}, {rest + 322, 0}};
 	craft_lend(&f, c.b, c.len, 100, segs, &claim);
-	f.segs = some;
-	f.n_segs = 6;
+	frame_set_segs(&f, some, 6);
 	assert_int_equal(offload_check(&f), 0);
 	assert_int_equal(cut(2, 2, 0), 3);
 }

@@ -368,6 +368,7 @@ static void a_segment_costs_its_frames(void **state)
 	const struct policy_config frames = {.rate_pps = 1000}, bits = {.rate_bps = 1000000};
 	const struct policy_config storm = {.storm_pps = 1000};
 	struct frame f = {.len = 54 + 44 * 1448,
+		.flags = FRAME_OFFLOAD,
 		.offload = {.gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .gso_size = 1448, .hdr_len = 54}};
 	struct port_stats st = {0};
 	struct frame_list one;

@@ -334,11 +334,10 @@ static void test_what_cannot_be_passed_on_is_counted(void **state)
 	open_tap(r);
 	rig_fill(bytes, sizeof(bytes), 1);
 	rig_make(&f, segs, bytes, FRAME_HEAD);
-	f.segs = segs;
 	for (unsigned n = 512; n <= 513; n++) {
 		for (unsigned i = 0; i < n; i++)
 			segs[i] = (struct frame_seg){bytes + FRAME_HEAD + i, 1};
-		f.n_segs = (uint16_t)n;
+		frame_set_segs(&f, segs, n);
 		f.len = FRAME_HEAD + n;
 		assert_int_equal(r->port->ops->tx(r->port, 0, &f, list, 1, &r->st), 1);
 		assert_int_equal(r->st.tx_frames, 1);

@@ -25,7 +25,6 @@ static struct frame *lend(uint32_t len, uint32_t seq)
 	memcpy(payload, &seq, 4);
 	memcpy(f.buf + f.head_off, payload, f.head_len);
 	f.seg = (struct frame_seg){payload + f.head_len, len - f.head_len};
-	f.segs = &f.seg;
 	f.n_segs = len > f.head_len;
 	return &f;
 }

@@ -329,7 +329,8 @@ static void test_delivery_is_exact(void **state)
 		uint32_t base, step;
 		int moved;
 	} shapes[] = {{14, 1, 0}, {30, 1, 0}, {45, 1, 0}, {60, 0, 0}, {64, 1, 0}, {60, 0, 4},
-		{60, 0, -4}, {100, 77, 0}, {40, 45, 0}, {1514, 0, 0}, {150, 5, -4}, {64, 0, 0}};
+		{60, 0, -4}, {80, 1, 0}, {100, 77, 0}, {40, 45, 0}, {1514, 0, 0}, {150, 5, -4},
+		{64, 0, 0}, {32, 0, 0}};
 	static const uint64_t features[] = {MODERN, 0, FEATURE(VIRTIO_NET_F_MRG_RXBUF)};
 	for (unsigned s = 0; sets[s]; s++)
 		for (unsigned k = 0; k < N(shapes) * 3; k++) {

@@ -44,7 +44,6 @@ static struct frame *frame(const void *behind, size_t len)
 
 static struct frame *in(struct frame *f, uint16_t vid)
 {
-	f->vid = vid;
 	f->tci = (f->tci & 0xf000) | vid;
 	return f;
 }

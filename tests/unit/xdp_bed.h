@@ -161,8 +161,7 @@ static inline void frame_of(struct frame *f, struct frame_seg *seg, uint8_t *byt
 	f->head_off = FRAME_HEAD_OFF;
 	memcpy(frame_head(f), bytes, f->head_len);
 	*seg = (struct frame_seg){bytes + f->head_len, len - f->head_len};
-	f->segs = seg;
-	f->n_segs = seg->len > 0;
+	frame_set_segs(f, seg, seg->len > 0);
 }
 
 static inline void send_frames(struct fake *k, uint32_t n)
