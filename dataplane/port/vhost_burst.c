@@ -9,6 +9,7 @@
 // Copies have exact bounds: not a byte before or behind what the descriptor and the frame's length
 // allow is read or written.
 #include "dataplane/port/vhost_copy.h"
+#include "dataplane/port/vhost_small.h"
 #include "dataplane/port/vhost_view.h"
 
 #include <endian.h>
@@ -104,10 +105,11 @@ struct lending {
 	struct head16 ones, zeroes; // bits that are set, and not set, in any frame
 };
 
-// Lends chains as long as they are common, at most up to the n-th.
-static inline void lend_run(struct lending *l, struct burst *b, uint32_t n,
-	const uint8_t *const *at, const uint32_t *len, uint32_t hdr_len, uint32_t ahead,
-	bool offloads)
+// Lends chains as long as they are common, at most up to the n-th, and fetches the first lines of those further
+// on unless all are fetched. A loop for each caller: what it knows is not asked for each frame.
+static inline __attribute__((always_inline)) void lend_run(struct lending *l, struct burst *b,
+	const struct view *v, uint32_t n, const uint8_t *const *at, const uint32_t *len,
+	bool is_fetched, bool offloads)
 {
 	struct lending now = *l;
 	struct frame *f = &b->f[l->k];
@@ -115,11 +117,11 @@ static inline void lend_run(struct lending *l, struct burst *b, uint32_t n,
 	for (; now.i < n; now.i++, f++) {
 		const uint8_t *p = at[now.i];
 
-		if (now.i + ahead < n)
-			fetch(at[now.i + ahead], hdr_len);
+		if (!is_fetched && now.i + v->ahead < n)
+			fetch(at[now.i + v->ahead], v->hdr_len);
 		if (unlikely(!p || (offloads && !claims_nothing(p))))
 			break;
-		const struct head16 start = lend_flat(f, p + hdr_len, len[now.i]);
+		const struct head16 start = lend_flat(f, p + v->hdr_len, len[now.i]);
 		now.ones = head16_or(now.ones, start);
 		now.zeroes = head16_or_not(now.zeroes, start);
 	}
@@ -172,7 +174,10 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, uint32_t max, struct
 		n = good;
 	}
 	do
-		lend_run(&l, b, n, at, len, r->hdr_len, v.ahead, r->offloads);
+		if (n <= v.ahead && !r->offloads)
+			lend_run(&l, b, &v, n, at, len, true, false);
+		else
+			lend_run(&l, b, &v, n, at, len, false, r->offloads);
 	while (unlikely(l.i < n) && lend_odd(r, &l, b, len, st));
 	for (uint32_t i = 0; i < l.i; i++) {
 		bytes += len[i];
@@ -334,19 +339,8 @@ static inline void put_used_all(
 	}
 }
 
-// The longest frame that is small: most acknowledgements of TCP and queries are no longer.
-#define SMALL_MAX (FRAME_HEAD + 64)
-
-// Whether a frame is small and as received: a full head, at most one segment, no flags. If so, its length.
-static inline bool is_small(const struct frame *f, uint32_t *len)
-{
-	uint64_t first;
-
-	memcpy(&first, f, sizeof(first)); // len, head_len, head_off, flags
-	*len = (uint32_t)first;
-	return *len <= SMALL_MAX && first >> 32 == (FRAME_HEAD_OFF << 16 | FRAME_HEAD) &&
-	       f->n_segs <= 1;
-}
+// Bytes 8 to 11 of a small frame's header, the others are 0: one buffer.
+#define SMALL_HIGH htole32(1u << 16)
 
 static inline void put_small(uint8_t *to, const struct frame *f, uint32_t len)
 {
@@ -367,42 +361,51 @@ static inline void finish(struct vhost_ring *r, uint32_t n, uint64_t bytes, stru
 	st->copied += bytes + (uint64_t)n * r->hdr_len;
 }
 
-// Delivers the small frames that the list begins with, behind long headers that ask for nothing.
-// Returns how many; it ends at the first that is not small or finds no flat buffer.
+// Copies small frames to buffers that are large enough, and fetches those further on unless all are fetched.
+// Returns not 0 if one has another header than small frames have.
+static inline __attribute__((always_inline)) uint64_t put_small_all(const struct view *v,
+	uint8_t *const *to, const struct frame *f, const uint8_t *list, const uint32_t *len,
+	uint32_t n, bool is_fetched)
+{
+	const uint32_t hdr_len = sizeof(struct virtio_net_hdr_mrg_rxbuf);
+	uint64_t differ = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (!is_fetched && i + v->ahead < n)
+			fetch_for_write(to[i + v->ahead], hdr_len);
+		differ |= header_differs(to[i], 0, SMALL_HIGH);
+		put_small(to[i] + hdr_len, &f[list[i]], len[i] - hdr_len);
+	}
+	return differ;
+}
+
+// Delivers frames if all are small, behind long headers that ask for nothing, as long as each finds a flat
+// buffer. Returns how many.
 static uint32_t deliver_small(struct vhost_ring *r, const struct frame *f, const uint8_t *list,
 	uint32_t n, struct port_stats *st)
 {
 	const uint32_t hdr_len = sizeof(struct virtio_net_hdr_mrg_rxbuf);
-	const uint32_t high = htole32(1u << 16); // num_buffers 1
 	struct view v = view_of(r);
-	uint32_t len[FRAME_BURST], longest = 0, all = 0, left = 0, i;
+	struct shapes all = shapes_none();
+	uint32_t len[FRAME_BURST];
 	uint16_t heads[FRAME_BURST];
 	uint8_t *to[FRAME_BURST];
-	uint64_t differ = 0;
 
-	for (i = 0; i < n; i++) {
-		uint32_t size;
-
-		if (unlikely(!is_small(&f[list[i]], &size)))
-			break;
-		len[i] = hdr_len + size;
-		longest = size > longest ? size : longest;
-		all += size;
-	}
-	n = flat_targets(r, &v, f, list, i, longest, heads, to);
-	for (; unlikely(i > n); i--)
-		left += f[list[i - 1]].len;
+	for (uint32_t i = 0; i < n; i++)
+		len[i] = hdr_len + shapes_add(&all, &f[list[i]]);
+	if (unlikely(!shapes_are_small(&all)))
+		return 0;
+	uint32_t bytes = shapes_bytes(&all);
+	const uint32_t flat = flat_targets(r, &v, f, list, n, shapes_longest(&all), heads, to);
+	for (; unlikely(n > flat); n--)
+		bytes -= len[n - 1] - hdr_len;
 	// Before the frames: behind their stores, what was written of `len` would be read late.
 	put_used_all(r, n, heads, len);
-	for (i = 0; i < n; i++) {
-		if (i + v.ahead < n)
-			fetch_for_write(to[i + v.ahead], hdr_len);
-		differ |= header_differs(to[i], 0, high);
-		put_small(to[i] + hdr_len, &f[list[i]], len[i] - hdr_len);
-	}
-	for (i = 0; unlikely(differ) && i < n; i++)
-		put_header(to[i], 0, high, true);
-	finish(r, n, all - left, st);
+	const uint64_t differ = n <= v.ahead ? put_small_all(&v, to, f, list, len, n, true)
+					     : put_small_all(&v, to, f, list, len, n, false);
+	for (uint32_t i = 0; unlikely(differ) && i < n; i++)
+		put_header(to[i], 0, SMALL_HIGH, true);
+	finish(r, n, bytes, st);
 	return n;
 }
 
@@ -467,9 +470,9 @@ static uint32_t deliver(struct vhost_ring *r, const struct frame *f, const uint8
 	uint32_t n, struct port_stats *st)
 {
 	uint16_t before = vq_device_next_used(&r->vq);
-	uint32_t size, done = 0;
+	uint32_t done = 0;
 	bool small = r->hdr_len == sizeof(struct virtio_net_hdr_mrg_rxbuf) && !r->log.base &&
-		     is_small(&f[list[0]], &size);
+		     is_small(&f[list[0]]);
 
 	r->n_looks = 0;
 	while (done < n) {

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Whether all frames of a list are small: said of all at once, without a branch for each.
+//
+// Included by vhost_burst.c only.
+#pragma once
+
+#include "dataplane/frame/frame.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#ifdef __SSE4_1__
+#include <immintrin.h>
+#endif
+
+// The longest frame that is small: most acknowledgements of TCP and queries are no longer.
+#define SMALL_MAX (FRAME_HEAD + 64)
+
+// The second word of a small frame: a full head as received, no flags.
+#define SMALL_SHAPE (FRAME_HEAD_OFF << 16 | FRAME_HEAD)
+
+_Static_assert(offsetof(struct frame, len) == 0 && offsetof(struct frame, head_len) == 4 &&
+		       offsetof(struct frame, head_off) == 6 &&
+		       offsetof(struct frame, flags) == 7 && offsetof(struct frame, n_segs) == 8,
+	"how a frame begins");
+
+static inline bool is_small(const struct frame *f)
+{
+	uint32_t shape;
+
+	memcpy(&shape, &f->head_len, sizeof(shape)); // and head_off, flags
+	return shape == SMALL_SHAPE && f->n_segs <= 1 && f->len <= SMALL_MAX;
+}
+
+// What frames have in common.
+#ifdef __SSE4_1__
+
+struct shapes {
+	__m128i ones, common, most,
+		sum; // of a frame's first 16 bytes: any's bits, all's bits, by words
+};
+
+static inline struct shapes shapes_none(void)
+{
+	return (struct shapes){.common = _mm_set1_epi32(-1)};
+}
+
+// Returns the frame's length.
+static inline uint32_t shapes_add(struct shapes *s, const struct frame *f)
+{
+	const __m128i v = _mm_load_si128((const __m128i *)(const void *)f);
+
+	s->ones = _mm_or_si128(s->ones, v);
+	s->common = _mm_and_si128(s->common, v);
+	s->most = _mm_max_epu32(s->most, v);
+	s->sum = _mm_add_epi32(s->sum, v);
+	return (uint32_t)_mm_cvtsi128_si32(v);
+}
+
+static inline uint32_t shapes_longest(const struct shapes *s)
+{
+	return (uint32_t)_mm_cvtsi128_si32(s->most);
+}
+
+static inline uint32_t shapes_bytes(const struct shapes *s)
+{
+	return (uint32_t)_mm_cvtsi128_si32(s->sum);
+}
+
+static inline bool shapes_are_small(const struct shapes *s)
+{
+	return _mm_extract_epi32(s->ones, 1) == SMALL_SHAPE &&
+	       _mm_extract_epi32(s->common, 1) == SMALL_SHAPE &&
+	       (uint16_t)_mm_extract_epi16(s->ones, 4) <= 1 && shapes_longest(s) <= SMALL_MAX;
+}
+
+#else
+
+struct shapes {
+	uint32_t odd, longest, bytes;
+};
+
+static inline struct shapes shapes_none(void)
+{
+	return (struct shapes){.odd = 0};
+}
+
+static inline uint32_t shapes_add(struct shapes *s, const struct frame *f)
+{
+	s->odd |= !is_small(f);
+	s->longest = f->len > s->longest ? f->len : s->longest;
+	s->bytes += f->len;
+	return f->len;
+}
+
+static inline uint32_t shapes_longest(const struct shapes *s)
+{
+	return s->longest;
+}
+
+static inline uint32_t shapes_bytes(const struct shapes *s)
+{
+	return s->bytes;
+}
+
+static inline bool shapes_are_small(const struct shapes *s)
+{
+	return !s->odd;
+}
+
+#endif
