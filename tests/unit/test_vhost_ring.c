@@ -361,7 +361,8 @@ static void test_heads_of_any_length(void **state)
 {
 	static const struct {
 		uint32_t len, head;
-	} rows[] = {{60, 14}, {64, 63}, {64, 40}, {65, 65}, {128, 128}, {150, 100}, {192, 192}};
+	} rows[] = {{60, 14}, {64, 63}, {64, 40}, {65, 65}, {128, 128}, {150, 100}, {192, 192},
+		{64, 0}, {97, 32}, {200, 32}};
 	for (unsigned s = 0; sets[s]; s++)
 		for (unsigned k = 0; k < N(rows); k++) {
 			bed_open(sets[s], MODERN, RING, 0, false);
