@@ -203,15 +203,41 @@ int eth_get_sender(struct frame *f, struct eth_sender *to)
 	return rc;
 }
 
-// Bytes [off, off + n) of the frame: where they are in the head, or copied to `to`; NULL if the
-// frame is shorter. Reading the sender's memory here is harmless: only a hash depends on it.
-static const uint8_t *peek(const struct frame *f, unsigned off, unsigned n, uint8_t *to)
+// What a hash looks at: the first bytes of a frame in one piece, where they are or as a copy. Reading the sender's
+// memory here is harmless: only a hash depends on it.
+struct window {
+	const struct frame *f;
+	const uint8_t *start;
+	uint32_t len;
+	uint8_t copy[FRAME_WINDOW];
+};
+
+static void window_open(struct window *w, const struct frame *f)
 {
-	if (off + n <= f->head_len)
-		return frame_head_const(f) + off;
-	if (off + n > f->len)
+	w->f = f;
+	w->start = frame_head_const(f);
+	w->len = f->head_len;
+	if (f->head_len >= FRAME_WINDOW || !f->n_segs)
+		return;
+	w->start = w->copy;
+	w->len = f->len < FRAME_WINDOW ? f->len : FRAME_WINDOW;
+	if (f->n_segs == 1 && f->head_len == FRAME_HEAD && w->len == FRAME_WINDOW) {
+		memcpy(w->copy, frame_head_const(f), FRAME_HEAD);
+		memcpy(w->copy + FRAME_HEAD, f->seg.base, FRAME_WINDOW - FRAME_HEAD);
+	} else {
+		frame_copy(f, 0, w->copy, w->len);
+	}
+}
+
+// Bytes [off, off + n) of the frame: where they are in the window, or copied to `to`; NULL if the frame is
+// shorter.
+static const uint8_t *peek(const struct window *w, unsigned off, unsigned n, uint8_t *to)
+{
+	if (off + n <= w->len)
+		return w->start + off;
+	if (off + n > w->f->len)
 		return NULL;
-	frame_copy(f, off, to, n);
+	frame_copy(w->f, off, to, n);
 	return to;
 }
 
@@ -245,12 +271,12 @@ static uint32_t mix_ends(uint64_t a, uint64_t b, unsigned proto)
 }
 
 // Ports of a flow as they are in the frame, {source, destination}; {0, 0} where there are none.
-static void flow_ports(const struct frame *f, unsigned l4, unsigned proto, uint16_t *ports)
+static void flow_ports(const struct window *w, unsigned l4, unsigned proto, uint16_t *ports)
 {
 	uint8_t buf[4];
 	const uint8_t *p = NULL;
 	if (proto == IPPROTO_TCP || proto == IPPROTO_UDP)
-		p = peek(f, l4, 4, buf);
+		p = peek(w, l4, 4, buf);
 	ports[0] = p ? eth_be16(p) : 0;
 	ports[1] = p ? eth_be16(p + 2) : 0;
 }
@@ -266,20 +292,22 @@ uint32_t eth_flow_hash(const struct frame *f)
 	uint16_t ports[2], type = eth_type(f);
 	unsigned l3 = ETH_HDR_LEN;
 	const uint8_t *p;
+	struct window w;
+	window_open(&w, f);
 	for (unsigned n = 0; n < ETH_TAGS_MAX && is_tag(type); n++) {
-		if (!(p = peek(f, l3, ETH_TAG_LEN, buf)))
+		if (!(p = peek(&w, l3, ETH_TAG_LEN, buf)))
 			break;
 		type = eth_be16(p + 2);
 		l3 += ETH_TAG_LEN;
 	}
-	if (type == ETH_TYPE_IPV4 && (p = peek(f, l3, IPV4_HDR_LEN, buf))) {
+	if (type == ETH_TYPE_IPV4 && (p = peek(&w, l3, IPV4_HDR_LEN, buf))) {
 		bool fragment = (eth_be16(p + 6) & 0x3fff) != 0;
-		flow_ports(f, l3 + (p[0] & 0xf) * 4u, fragment ? 0 : p[9], ports);
+		flow_ports(&w, l3 + (p[0] & 0xf) * 4u, fragment ? 0 : p[9], ports);
 		return mix_ends((uint64_t)load32(p + 12) << 16 | ports[0],
 			(uint64_t)load32(p + 16) << 16 | ports[1], p[9]);
 	}
-	if (type == ETH_TYPE_IPV6 && (p = peek(f, l3, IPV6_HDR_LEN, buf))) {
-		flow_ports(f, l3 + IPV6_HDR_LEN, p[6], ports);
+	if (type == ETH_TYPE_IPV6 && (p = peek(&w, l3, IPV6_HDR_LEN, buf))) {
+		flow_ports(&w, l3 + IPV6_HDR_LEN, p[6], ports);
 		return mix_ends(end_ipv6(p + 8, ports[0]), end_ipv6(p + 24, ports[1]), p[6]);
 	}
 	return mix_ends(eth_addr(eth_dst(f)), eth_addr(eth_src(f)), 0);

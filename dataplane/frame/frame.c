@@ -17,6 +17,19 @@ bool frame_pull_segs(struct frame *f, unsigned want)
 {
 	if (want > f->len || want > FRAME_HEAD_MAX || f->head_off + want > sizeof(f->buf))
 		return false;
+	assert(f->head_off + FRAME_WINDOW <= sizeof(f->buf));
+	if (want < FRAME_WINDOW)
+		want = f->len < FRAME_WINDOW ? f->len : FRAME_WINDOW;
+	// Most often a frame is as it was received.
+	if (want == FRAME_WINDOW && f->head_len == FRAME_HEAD && f->n_segs == 1) {
+		const uint32_t n = FRAME_WINDOW - FRAME_HEAD;
+		memcpy(frame_head(f) + FRAME_HEAD, f->seg.base, n);
+		f->seg.base += n;
+		f->seg.len -= n;
+		f->n_segs = f->seg.len > 0;
+		f->head_len = FRAME_WINDOW;
+		return true;
+	}
 	while (f->head_len < want) {
 		assert(f->n_segs > 0); // or len is not the sum of what there is
 		struct frame_seg *seg = frame_segs(f);

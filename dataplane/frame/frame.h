@@ -17,6 +17,8 @@
 // a frame this fills one cache line: a burst has many frames, and a core's first cache little room.
 #define FRAME_HEAD     32u
 #define FRAME_HEAD_MAX 192u
+// What is pulled at least: who looks beyond the head most often wants all headers.
+#define FRAME_WINDOW 64u
 // Room before the head for two VLAN tags.
 #define FRAME_HEADROOM 8u
 // Offset of the head's first byte as received.
@@ -152,8 +154,8 @@ static inline const uint8_t *frame_head_const(const struct frame *f)
 // The part of frame_pull that reads segments.
 bool frame_pull_segs(struct frame *f, unsigned want);
 
-// Makes the head hold at least `want` bytes (all of a shorter frame), reading each byte of the
-// sender's memory once; what was read leaves the segments. Returns false, frame unchanged, if the
+// Makes the head hold at least `want` bytes, and FRAME_WINDOW (or all of a shorter frame) if it has to read any,
+// reading each byte of the sender's memory once; what was read leaves the segments. Returns false, frame unchanged, if the
 // frame is shorter than `want` or `want` exceeds FRAME_HEAD_MAX (less 4 for each tag that was
 // popped). Worker thread.
 static inline bool frame_pull(struct frame *f, unsigned want)

@@ -342,7 +342,7 @@ static inline void put_used_all(
 // Bytes 8 to 11 of a small frame's header, the others are 0: one buffer.
 #define SMALL_HIGH htole32(1u << 16)
 
-static inline void put_small(uint8_t *to, const struct frame *f, uint32_t len)
+static inline void put_split(uint8_t *to, const struct frame *f, uint32_t len)
 {
 	copy32(to, f->buf + FRAME_HEAD_OFF);
 	if (likely(len == FRAME_HEAD + 32))
@@ -365,7 +365,7 @@ static inline void finish(struct vhost_ring *r, uint32_t n, uint64_t bytes, stru
 // Returns not 0 if one has another header than small frames have.
 static inline __attribute__((always_inline)) uint64_t put_small_all(const struct view *v,
 	uint8_t *const *to, const struct frame *f, const uint8_t *list, const uint32_t *len,
-	uint32_t n, bool is_fetched)
+	uint32_t n, bool is_fetched, bool are_whole)
 {
 	const uint32_t hdr_len = sizeof(struct virtio_net_hdr_mrg_rxbuf);
 	uint64_t differ = 0;
@@ -374,13 +374,17 @@ static inline __attribute__((always_inline)) uint64_t put_small_all(const struct
 		if (!is_fetched && i + v->ahead < n)
 			fetch_for_write(to[i + v->ahead], hdr_len);
 		differ |= header_differs(to[i], 0, SMALL_HIGH);
-		put_small(to[i] + hdr_len, &f[list[i]], len[i] - hdr_len);
+		if (are_whole)
+			copy_upto64(
+				to[i] + hdr_len, f[list[i]].buf + FRAME_HEAD_OFF, len[i] - hdr_len);
+		else
+			put_split(to[i] + hdr_len, &f[list[i]], len[i] - hdr_len);
 	}
 	return differ;
 }
 
-// Delivers frames if all are small, behind long headers that ask for nothing, as long as each finds a flat
-// buffer. Returns how many.
+// Delivers frames if all are small and alike, behind long headers that ask for nothing, as long as each finds a
+// flat buffer. Returns how many.
 static uint32_t deliver_small(struct vhost_ring *r, const struct frame *f, const uint8_t *list,
 	uint32_t n, struct port_stats *st)
 {
@@ -393,7 +397,8 @@ static uint32_t deliver_small(struct vhost_ring *r, const struct frame *f, const
 
 	for (uint32_t i = 0; i < n; i++)
 		len[i] = hdr_len + shapes_add(&all, &f[list[i]]);
-	if (unlikely(!shapes_are_small(&all)))
+	const bool are_split = shapes_are_split(&all);
+	if (unlikely(!are_split && !shapes_are_whole(&all)))
 		return 0;
 	uint32_t bytes = shapes_bytes(&all);
 	const uint32_t flat = flat_targets(r, &v, f, list, n, shapes_longest(&all), heads, to);
@@ -401,8 +406,13 @@ static uint32_t deliver_small(struct vhost_ring *r, const struct frame *f, const
 		bytes -= len[n - 1] - hdr_len;
 	// Before the frames: behind their stores, what was written of `len` would be read late.
 	put_used_all(r, n, heads, len);
-	const uint64_t differ = n <= v.ahead ? put_small_all(&v, to, f, list, len, n, true)
-					     : put_small_all(&v, to, f, list, len, n, false);
+	uint64_t differ;
+	if (unlikely(!are_split))
+		differ = put_small_all(&v, to, f, list, len, n, false, true);
+	else if (n <= v.ahead)
+		differ = put_small_all(&v, to, f, list, len, n, true, false);
+	else
+		differ = put_small_all(&v, to, f, list, len, n, false, false);
 	for (uint32_t i = 0; unlikely(differ) && i < n; i++)
 		put_header(to[i], 0, SMALL_HIGH, true);
 	finish(r, n, bytes, st);
@@ -472,7 +482,7 @@ static uint32_t deliver(struct vhost_ring *r, const struct frame *f, const uint8
 	uint16_t before = vq_device_next_used(&r->vq);
 	uint32_t done = 0;
 	bool small = r->hdr_len == sizeof(struct virtio_net_hdr_mrg_rxbuf) && !r->log.base &&
-		     is_small(&f[list[0]]);
+		     (is_split(&f[list[0]]) || is_whole(&f[list[0]]));
 
 	r->n_looks = 0;
 	while (done < n) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Whether all frames of a list are small: said of all at once, without a branch for each.
+// Whether all frames of a list are small, and alike: said of all at once, without a branch for each.
 //
 // Included by vhost_burst.c only.
 #pragma once
@@ -25,12 +25,27 @@ _Static_assert(offsetof(struct frame, len) == 0 && offsetof(struct frame, head_l
 		       offsetof(struct frame, flags) == 7 && offsetof(struct frame, n_segs) == 8,
 	"how a frame begins");
 
-static inline bool is_small(const struct frame *f)
+// The same of one that its head holds as a whole, however long that is: it was pulled, or there was no more.
+#define WHOLE_SHAPE (FRAME_HEAD_OFF << 16)
+#define WHOLE_MASK  0xffff0000u
+#define WHOLE_MAX   64u
+
+static inline uint32_t frame_shape(const struct frame *f)
 {
 	uint32_t shape;
 
 	memcpy(&shape, &f->head_len, sizeof(shape)); // and head_off, flags
-	return shape == SMALL_SHAPE && f->n_segs <= 1 && f->len <= SMALL_MAX;
+	return shape;
+}
+
+static inline bool is_split(const struct frame *f)
+{
+	return frame_shape(f) == SMALL_SHAPE && f->n_segs <= 1 && f->len <= SMALL_MAX;
+}
+
+static inline bool is_whole(const struct frame *f)
+{
+	return (frame_shape(f) & WHOLE_MASK) == WHOLE_SHAPE && !f->n_segs && f->len <= WHOLE_MAX;
 }
 
 // What frames have in common.
@@ -68,27 +83,35 @@ static inline uint32_t shapes_bytes(const struct shapes *s)
 	return (uint32_t)_mm_cvtsi128_si32(s->sum);
 }
 
-static inline bool shapes_are_small(const struct shapes *s)
+static inline bool shapes_are_split(const struct shapes *s)
 {
 	return _mm_extract_epi32(s->ones, 1) == SMALL_SHAPE &&
 	       _mm_extract_epi32(s->common, 1) == SMALL_SHAPE &&
 	       (uint16_t)_mm_extract_epi16(s->ones, 4) <= 1 && shapes_longest(s) <= SMALL_MAX;
 }
 
+static inline bool shapes_are_whole(const struct shapes *s)
+{
+	return ((uint32_t)_mm_extract_epi32(s->ones, 1) & WHOLE_MASK) == WHOLE_SHAPE &&
+	       ((uint32_t)_mm_extract_epi32(s->common, 1) & WHOLE_MASK) == WHOLE_SHAPE &&
+	       !_mm_extract_epi16(s->ones, 4) && shapes_longest(s) <= WHOLE_MAX;
+}
+
 #else
 
 struct shapes {
-	uint32_t odd, longest, bytes;
+	uint32_t not_split, not_whole, longest, bytes;
 };
 
 static inline struct shapes shapes_none(void)
 {
-	return (struct shapes){.odd = 0};
+	return (struct shapes){.longest = 0};
 }
 
 static inline uint32_t shapes_add(struct shapes *s, const struct frame *f)
 {
-	s->odd |= !is_small(f);
+	s->not_split |= !is_split(f);
+	s->not_whole |= !is_whole(f);
 	s->longest = f->len > s->longest ? f->len : s->longest;
 	s->bytes += f->len;
 	return f->len;
@@ -104,9 +127,14 @@ static inline uint32_t shapes_bytes(const struct shapes *s)
 	return s->bytes;
 }
 
-static inline bool shapes_are_small(const struct shapes *s)
+static inline bool shapes_are_split(const struct shapes *s)
 {
-	return !s->odd;
+	return !s->not_split;
+}
+
+static inline bool shapes_are_whole(const struct shapes *s)
+{
+	return !s->not_whole;
 }
 
 #endif

@@ -45,7 +45,9 @@ static void pull_moves_bytes_into_the_head(void **state)
 			craft_lend(&f, bytes, 500, seg_lens[i], segs, NULL);
 			assert_true(frame_pull(&f, want));
 			assert_true(f.head_len >= want);
-			assert_int_equal(f.head_len, want > FRAME_HEAD ? want : FRAME_HEAD);
+			assert_int_equal(f.head_len, want <= FRAME_HEAD    ? FRAME_HEAD
+						     : want < FRAME_WINDOW ? FRAME_WINDOW
+									   : want);
 			assert_memory_equal(frame_head(&f), bytes, f.head_len);
 			assert_whole(&f, 500);
 		}
@@ -113,8 +115,8 @@ static void pull_passes_over_empty_segments(void **state)
 	struct frame_seg some[] = {
 		{rest, 0}, {rest, 6}, {rest + 6, 0}, {rest + 6, 100 - FRAME_HEAD - 6}};
 	frame_set_segs(&f, some, 4);
-	assert_true(frame_pull(&f, FRAME_HEAD + 7));
-	assert_int_equal(f.head_len, FRAME_HEAD + 7);
+	assert_true(frame_pull(&f, FRAME_WINDOW + 7));
+	assert_int_equal(f.head_len, FRAME_WINDOW + 7);
 	assert_whole(&f, 100);
 }
 

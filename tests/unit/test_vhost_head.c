@@ -9,6 +9,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#define WHOLE_LIMIT 64u // of what is copied at once
+
 static const uint8_t plain[12] = {[10] = 1};
 
 static void expect(uint64_t gpa, const uint8_t *frame, uint32_t len)
@@ -113,12 +115,49 @@ static void test_each_frame_counts_once(void **state)
 		}
 }
 
+// Frames whose heads were pulled hold all, and one that differs.
+static void test_heads_that_hold_all(void **state)
+{
+	enum { NONE, AS_RECEIVED, LONGER, LATER, EARLIER, N_KINDS };
+
+	for (unsigned s = 0; sets[s]; s++)
+		for (unsigned k = 0; k < CHAINS * N_KINDS; k++) {
+			const unsigned odd = k / N_KINDS, kind = k % N_KINDS;
+
+			bed_open(sets[s], MODERN, RING, 0, false);
+			memset(bed.a, 0xee, B - A);
+			make_frames(45, 1, 0);
+			for (unsigned i = 0; i < CHAINS; i++)
+				if (i != odd || kind != AS_RECEIVED)
+					assert_true(frame_pull(&frames[i], frames[i].len));
+			struct frame *f = &frames[odd];
+			if (kind == LONGER) {
+				f->len = f->head_len = WHOLE_LIMIT + 1;
+				for (unsigned b = 0; b < f->len; b++)
+					bytes[odd][b] = frame_head(f)[b] = (uint8_t)(b * 3 + k);
+			}
+			if (kind == LATER || kind == EARLIER) { // a tag was popped, or two pushed
+				f->head_off = (uint8_t)(FRAME_HEAD_OFF + (kind == LATER ? 4 : -8));
+				memcpy(frame_head(f), bytes[odd], f->len);
+			}
+			for (unsigned i = 0; i < CHAINS; i++)
+				offer((uint16_t)i, (struct vring_desc){A + i * SLOT,
+							   12 + frames[i].len, WRITE, 0});
+			assert_int_equal(
+				bed.ops->deliver(&bed.r, frames, list, CHAINS, &bed.st), CHAINS);
+			for (unsigned i = 0; i < CHAINS; i++)
+				expect(A + i * SLOT, bytes[i], frames[i].len);
+			bed_close();
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_head_stays_as_it_was_lent),
 		cmocka_unit_test(test_small_frames_in_pieces),
 		cmocka_unit_test(test_each_frame_counts_once),
+		cmocka_unit_test(test_heads_that_hold_all),
 	};
 	return cmocka_run_group_tests(tests, choose_sets, NULL);
 }
