@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static struct craft c;
@@ -467,6 +469,38 @@ static void a_flow_is_the_same_in_both_directions(void **state)
 	}
 }
 
+// One piece behind the head, as most are, in memory that ends there; and with a tag less or more.
+static void a_flow_is_the_same_in_one_piece(void **state)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint8_t *mem =
+		mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(mem, MAP_FAILED);
+	assert_int_equal(mprotect(mem + page, page, PROT_NONE), 0);
+	for (unsigned k = 0; k < 4; k++)
+		for (unsigned tags = 0; tags <= ETH_TAGS_MAX; tags++) {
+			const uint32_t h = flow(tags, k & 1, false, k & 2, 1000, 80);
+			const uint32_t ports = c.l4 + 4;
+			uint16_t tci;
+
+			for (uint32_t len = ports; len <= c.len; len++) {
+				uint8_t *bytes = mem + page - len;
+				memcpy(bytes, c.b, len);
+				craft_lend(&f, bytes, len, len, segs, NULL);
+				assert_int_equal(h, eth_flow_hash(&f));
+				if (tags && eth_parse_tag(&f, &tci)) {
+					eth_pop_tag(&f);
+					assert_int_equal(h, eth_flow_hash(&f));
+				} else {
+					eth_push_tag(&f, 7);
+					assert_int_equal(h, eth_flow_hash(&f));
+				}
+			}
+		}
+	munmap(mem, 2 * page);
+}
+
 // Of what is in pieces, the first has ports and the others something else in their place.
 static uint32_t fragment(unsigned tags, bool v6, bool back, bool first, uint16_t sport)
 {
@@ -604,6 +638,7 @@ int main(void)
 		cmocka_unit_test(fragments_and_neighbour_discovery),
 		cmocka_unit_test(options_that_mislead),
 		cmocka_unit_test(a_flow_is_the_same_in_both_directions),
+		cmocka_unit_test(a_flow_is_the_same_in_one_piece),
 		cmocka_unit_test(fragments_hash_without_ports),
 		cmocka_unit_test(options_do_not_move_a_flow),
 		cmocka_unit_test(other_flows),
