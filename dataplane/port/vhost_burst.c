@@ -443,13 +443,13 @@ static uint32_t deliver_flat(struct vhost_ring *r, const struct frame *f, const 
 	uint8_t *to[FRAME_BURST];
 	uint64_t bytes = 0;
 
-	for (uint32_t i = 0; i < n; i++)
-		longest = f[list[i]].len > longest ? f[list[i]].len : longest;
-	n = flat_targets(r, &v, f, list, n, longest, heads, to);
 	for (uint32_t i = 0; i < n; i++) {
-		len[i] = hdr_len + f[list[i]].len;
-		bytes += f[list[i]].len;
+		const uint32_t size = f[list[i]].len;
+
+		len[i] = hdr_len + size;
+		longest = size > longest ? size : longest;
 	}
+	n = flat_targets(r, &v, f, list, n, longest, heads, to);
 	put_used_all(r, n, heads, len);
 	// Those of the first frames are not fetched, so of a short list only the first is left out.
 	const uint32_t bodies = n > 2 * r->bodies_ahead ? r->bodies_ahead : 1;
@@ -465,6 +465,7 @@ static uint32_t deliver_flat(struct vhost_ring *r, const struct frame *f, const 
 		header_words(r, fr, &low, &high);
 		put_header(to[i], low, high, hdr_len == sizeof(struct virtio_net_hdr_mrg_rxbuf));
 		put_frame(to[i] + hdr_len, fr);
+		bytes += fr->len;
 	}
 	finish(r, n, bytes, st);
 	return n;
