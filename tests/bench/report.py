@@ -193,7 +193,9 @@ def render(data, cases):
     facts = {**data["machine"], **data["versions"]}
     lines = ["    " + line for line in data["command"].splitlines()] + [""]
     lines += ["; ".join(f"{k}: {v}" for k, v in facts.items()) + ".", ""]
-    lines.append(f"Rounds: {data['rounds']}, each of {data['seconds']} s, contestants in turns. Near: the "
+    rounds = "as each command says" if "\n" in data["command"].strip() else \
+        f"{data['rounds']}, each of {data['seconds']} s"
+    lines.append(f"Rounds: {rounds}, contestants in turns. Near: the "
         "round trip of a cache line between the two cores is under 300 ns before and after the run.")
     if data.get("loaded"):
         lines += ["", "**The machine was loaded by others.** Rates are therefore not those of whole runs, but what "
