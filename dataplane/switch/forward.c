@@ -28,7 +28,7 @@ void forward_init(struct forward *fw, uint32_t worker, bool shared, struct fdb *
 
 // Bursts without news after which sources are sampled, one in SAMPLE of bursts above a size.
 #define QUIET_BURSTS 16u
-#define SAMPLE       8u
+#define SAMPLE       16u
 #define SAMPLE_ABOVE 16u
 
 // --- Stage 1: addresses ---
@@ -147,10 +147,9 @@ static bool learn(struct forward *fw, uint64_t key, uint32_t *budget)
 }
 
 // Learns a source that is not where it was, or not at all. False if it has to be tried again.
-static bool source_changed(
-	struct forward *fw, uint64_t key, struct fdb_entry e, uint32_t where, uint32_t *budget)
+static bool source_changed(struct forward *fw, uint64_t key, uint32_t where, uint32_t *budget)
 {
-	if (e.b && where & FDB_STATIC)
+	if (where != FDB_NONE && where & FDB_STATIC)
 		return true;
 	return *budget && learn(fw, key, budget);
 }
@@ -194,13 +193,13 @@ static int learn_sources(
 	for (uint32_t i = sample.first; i < list->n; i += sample.step) {
 		at = list->f[i];
 		uint32_t where;
-		struct fdb_entry e = fdb_find(fw->fdb, fw->key.src[at], &where);
+		const uint32_t slot = fdb_find(fw->fdb, fw->key.src[at], &where);
 		known = true;
-		if (!e.b || FDB_PORT(where) != id) {
+		if (slot == FDB_NONE || FDB_PORT(where) != id) {
 			*news = true;
-			known = source_changed(fw, fw->key.src[at], e, where, &budget);
-		} else if (__atomic_load_n(fdb_seen(e), __ATOMIC_RELAXED) != now) {
-			__atomic_store_n(fdb_seen(e), now, __ATOMIC_RELAXED);
+			known = source_changed(fw, fw->key.src[at], where, &budget);
+		} else if (__atomic_load_n(fdb_seen(fw->fdb, slot), __ATOMIC_RELAXED) != now) {
+			__atomic_store_n(fdb_seen(fw->fdb, slot), now, __ATOMIC_RELAXED);
 		}
 	}
 	return known ? (int)at : -1;
@@ -294,7 +293,7 @@ static uint32_t place(struct forward *fw, const struct reach *reach, uint32_t n_
 	uint32_t where;
 
 	// Group addresses are never in the table.
-	if (unlikely(!fdb_find(fw->fdb, key, &where).b))
+	if (unlikely(fdb_find(fw->fdb, key, &where) == FDB_NONE))
 		return flood(fw, n_touched, &reach->ports, at);
 	if (unlikely(!port_set_has(&reach->ports, FDB_PORT(where)))) {
 		fw->rxq->stats->drop[why_not(fw, FDB_PORT(where), reach->vid)]++;

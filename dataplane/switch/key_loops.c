@@ -5,10 +5,19 @@
 #include "dataplane/switch/key_burst.h"
 
 #include <string.h>
-#ifdef __x86_64__
+#ifdef __AVX2__
 #include <immintrin.h>
 #endif
 
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+// The race detector does not know that each of a vector's loads from the table is one of an entry.
+#if defined(__AVX2__) && !defined(__SANITIZE_THREAD__) && !__has_feature(thread_sanitizer)
+#define FIND_WIDE
+#endif
+
+#define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 #define STRINGIFY(x) #x
@@ -24,33 +33,23 @@
 #error "keys are made for little-endian machines"
 #endif
 
-// --- Reading ---
+// Of a burst's frames, as bits: two words.
+#define HALF 64u
+_Static_assert(FRAME_BURST == 2 * HALF, "a burst is two words of bits");
 
 #ifdef __AVX2__
-
-// The keys of all frames. Returns whether one has a tag.
-static inline bool read_keys(
-	struct burst_keys *keys, const struct burst *b, uint32_t n, uint64_t in_vlan)
+static inline uint64_t low_bits(uint32_t n)
 {
-	// Destination and source, each in the lower six bytes of a word.
-	const __m128i pick = _mm_setr_epi8(0, 1, 2, 3, 4, 5, -1, -1, 6, 7, 8, 9, 10, 11, -1, -1);
-	const __m128i vlan = _mm_set1_epi64x((long long)in_vlan);
-	const __m128i type = _mm_set1_epi16(TYPE_VLAN);
-	__m128i tagged = _mm_setzero_si128();
-
-	for (uint32_t i = 0; i < n; i++) {
-		const uint8_t *head = b->f[i].buf + FRAME_HEAD_OFF;
-		const __m128i first = _mm_loadu_si128((const __m128i *)(const void *)head);
-		const __m128i both = _mm_or_si128(_mm_shuffle_epi8(first, pick), vlan);
-
-		tagged = _mm_or_si128(tagged, _mm_cmpeq_epi16(first, type));
-		_mm_storel_epi64((__m128i *)(void *)&keys->dst[i], both);
-		_mm_storeh_pd((double *)(void *)&keys->src[i], _mm_castsi128_pd(both));
-	}
-	return _mm_extract_epi16(tagged, ETH_ADDR_LEN);
+	return n < HALF ? (1ull << n) - 1 : ~0ull;
 }
+#endif
 
-#else
+// --- Reading ---
+
+// What frames have in common so far, beside their keys' bits.
+struct common {
+	uint64_t dst_differs, src_differs, ones, tagged, zero;
+};
 
 static inline uint64_t load64(const uint8_t *p)
 {
@@ -59,20 +58,93 @@ static inline uint64_t load64(const uint8_t *p)
 	return v;
 }
 
-static inline bool read_keys(
-	struct burst_keys *keys, const struct burst *b, uint32_t n, uint64_t in_vlan)
+// Reads frames [i, n) one by one.
+static inline void read_each(struct burst_keys *keys, const struct burst *b, uint32_t i, uint32_t n,
+	uint64_t in_vlan, uint64_t last_src, uint64_t last_dst, struct common *c)
 {
-	uint32_t tagged = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
+	for (; i < n; i++) {
 		const uint8_t *head = b->f[i].buf + FRAME_HEAD_OFF;
 		const uint64_t to = load64(head), from = load64(head + ETH_ADDR_LEN);
+		const uint64_t dst = (to & ADDR_MASK) | in_vlan, src = (from & ADDR_MASK) | in_vlan;
 
-		keys->dst[i] = (to & ADDR_MASK) | in_vlan;
-		keys->src[i] = (from & ADDR_MASK) | in_vlan;
-		tagged |= from >> 48 == TYPE_VLAN;
+		keys->dst[i] = dst;
+		keys->src[i] = src;
+		c->dst_differs |= dst ^ last_dst;
+		c->src_differs |= src ^ last_src;
+		c->ones |= dst | src;
+		c->tagged |= from >> 48 == TYPE_VLAN;
+		c->zero |= src == in_vlan;
 	}
-	return tagged;
+}
+
+#ifdef __AVX2__
+
+// The first 16 bytes of frames i and i + 2.
+static inline __m256i two_heads(const struct burst *b, uint32_t i)
+{
+	const uint8_t *low = b->f[i].buf + FRAME_HEAD_OFF, *high = b->f[i + 2].buf + FRAME_HEAD_OFF;
+
+	return _mm256_inserti128_si256(
+		_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)low)),
+		_mm_loadu_si128((const __m128i *)(const void *)high), 1);
+}
+
+static inline uint64_t any_bits(__m256i v)
+{
+	const __m128i half =
+		_mm_or_si128(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+
+	return (uint64_t)_mm_cvtsi128_si64(half) | (uint64_t)_mm_extract_epi64(half, 1);
+}
+
+// Reads frames four by four; returns how many.
+static inline uint32_t read_wide(struct burst_keys *keys, const struct burst *b, uint32_t n,
+	uint64_t in_vlan, uint64_t last_src, uint64_t last_dst, struct common *c)
+{
+	// Destination and source, each in the lower six bytes of a word.
+	const __m256i pick = _mm256_broadcastsi128_si256(
+		_mm_setr_epi8(0, 1, 2, 3, 4, 5, -1, -1, 6, 7, 8, 9, 10, 11, -1, -1));
+	const __m256i vlan = _mm256_set1_epi64x((long long)in_vlan);
+	const __m256i dst_was = _mm256_set1_epi64x((long long)last_dst);
+	const __m256i src_was = _mm256_set1_epi64x((long long)last_src);
+	const __m256i type = _mm256_set1_epi16(TYPE_VLAN);
+	const __m256i type_at = _mm256_set_epi64x(0xffffll << 32, 0, 0xffffll << 32, 0);
+	__m256i dst_differs = _mm256_setzero_si256(), src_differs = dst_differs, ones = dst_differs,
+		tagged = dst_differs, zero = dst_differs;
+	uint32_t i = 0;
+
+	for (; i + 4 <= n; i += 4) {
+		const __m256i even = two_heads(b, i), odd = two_heads(b, i + 1);
+		const __m256i even_keys = _mm256_shuffle_epi8(even, pick);
+		const __m256i odd_keys = _mm256_shuffle_epi8(odd, pick);
+		const __m256i dst =
+			_mm256_or_si256(_mm256_unpacklo_epi64(even_keys, odd_keys), vlan);
+		const __m256i src =
+			_mm256_or_si256(_mm256_unpackhi_epi64(even_keys, odd_keys), vlan);
+
+		_mm256_storeu_si256((__m256i *)(void *)&keys->dst[i], dst);
+		_mm256_storeu_si256((__m256i *)(void *)&keys->src[i], src);
+		dst_differs = _mm256_or_si256(dst_differs, _mm256_xor_si256(dst, dst_was));
+		src_differs = _mm256_or_si256(src_differs, _mm256_xor_si256(src, src_was));
+		ones = _mm256_or_si256(ones, _mm256_or_si256(dst, src));
+		zero = _mm256_or_si256(zero, _mm256_cmpeq_epi64(src, vlan));
+		tagged = _mm256_or_si256(tagged, _mm256_or_si256(_mm256_cmpeq_epi16(even, type),
+							 _mm256_cmpeq_epi16(odd, type)));
+	}
+	c->dst_differs = any_bits(dst_differs);
+	c->src_differs = any_bits(src_differs);
+	c->ones = any_bits(ones);
+	c->zero = any_bits(zero);
+	c->tagged = any_bits(_mm256_and_si256(tagged, type_at));
+	return i;
+}
+
+#else
+
+static inline uint32_t read_wide(struct burst_keys *keys, const struct burst *b, uint32_t n,
+	uint64_t in_vlan, uint64_t last_src, uint64_t last_dst, struct common *c)
+{
+	return 0;
 }
 
 #endif
@@ -81,56 +153,191 @@ static struct key_classes read(struct burst_keys *keys, const struct burst *b, u
 	uint16_t vid, uint64_t last_src, uint64_t last_dst)
 {
 	const uint64_t in_vlan = (uint64_t)vid << 48;
-	struct key_classes c = {.tagged = read_keys(keys, b, n, in_vlan)};
-	uint64_t group = 0, zero = 0;
+	struct common c = {.zero = 0};
+	const uint32_t done = read_wide(keys, b, n, in_vlan, last_src, last_dst, &c);
 
-	for (uint32_t i = 0; i < n; i++) {
-		c.dst_differs |= keys->dst[i] ^ last_dst;
-		c.src_differs |= keys->src[i] ^ last_src;
-		group |= keys->dst[i] | keys->src[i];
-		zero |= keys->src[i] == in_vlan;
-	}
-	c.odd = (group & ADDR_GROUP) | zero;
-	return c;
+	read_each(keys, b, done, n, in_vlan, last_src, last_dst, &c);
+	return (struct key_classes){
+		.dst_differs = c.dst_differs,
+		.src_differs = c.src_differs,
+		.tagged = c.tagged,
+		.odd = (c.ones & ADDR_GROUP) || c.zero,
+	};
 }
 
 // --- Looking up ---
 
-static bool find(const struct fdb *shared, const uint64_t *key, uint32_t n, uint8_t *port)
+#ifdef FIND_WIDE
+
+#define GROUP 4u // keys in a vector
+
+// Of a burst's keys: the slots of first choice, the words that are expected there, and how what is there differs.
+struct places {
+	uint64_t slot[FRAME_BURST], word[FRAME_BURST], differs[FRAME_BURST];
+};
+
+// As fdb_mix(), four keys.
+static inline __m256i mix(__m256i key, const __m256i *secret)
 {
-	const struct fdb fdb = fdb_constants(shared);
-	uint64_t offset[FRAME_BURST];
+	const __m256i upper = _mm256_set1_epi64x(0xfffffff0), low = _mm256_set1_epi64x(0xffffffff);
+	__m256i by = _mm256_and_si256(_mm256_mul_epu32(key, secret[0]), upper);
 
+	key = _mm256_xor_si256(key, _mm256_slli_epi64(by, 28));
+	by = _mm256_mul_epu32(_mm256_srli_epi64(key, 32), secret[1]);
+	key = _mm256_xor_si256(key, _mm256_and_si256(by, low));
+	key = _mm256_xor_si256(key, _mm256_srli_epi32(key, 16));
+	by = _mm256_and_si256(_mm256_mul_epu32(key, secret[2]), upper);
+	return _mm256_xor_si256(key, _mm256_slli_epi64(by, 28));
+}
+
+// Makes the places of n keys, a multiple of GROUP, and starts fetching them.
+static inline void places_make(
+	struct places *p, const struct fdb *fdb, const uint64_t *key, uint32_t n)
+{
+	const uint64_t *slots = fdb->slots;
+	const __m256i used = _mm256_set1_epi64x(FDB_USED);
+	const __m128i shift = _mm_cvtsi32_si128((int)fdb->shift);
+	__m256i secret[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		secret[i] = _mm256_set1_epi64x(fdb->secret[i]);
+	for (uint32_t i = 0; i < n; i += GROUP) {
+		const __m256i mixed =
+			mix(_mm256_loadu_si256((const __m256i *)(const void *)&key[i]), secret);
+		const __m256i word = _mm256_or_si256(_mm256_slli_epi64(mixed, FDB_TAG_BIT), used);
+
+		_mm256_storeu_si256((__m256i *)(void *)&p->slot[i], _mm256_srl_epi64(mixed, shift));
+		_mm256_storeu_si256((__m256i *)(void *)&p->word[i], word);
+		for (uint32_t k = 0; k < GROUP; k++)
+			__builtin_prefetch(&slots[p->slot[i + k]]);
+	}
+}
+
+static inline __m128i two_words(const uint64_t *slots, const uint64_t *slot)
+{
+	const __m128i low = _mm_loadl_epi64((const __m128i *)(const void *)&slots[slot[0]]);
+
+	return _mm_castpd_si128(
+		_mm_loadh_pd(_mm_castsi128_pd(low), (const double *)(const void *)&slots[slot[1]]));
+}
+
+// A bit for each of four differences that is one of `where` alone.
+static inline uint32_t same_address(__m256i differs)
+{
+	const __m256i others = _mm256_srli_epi64(differs, FDB_WHERE_BITS);
+
+	return (uint32_t)_mm256_movemask_pd(
+		_mm256_castsi256_pd(_mm256_cmpeq_epi64(others, _mm256_setzero_si256())));
+}
+
+// Looks at the slots of first choice of n <= HALF keys from `first` on. Returns a bit for each that is not there.
+static inline uint64_t look(struct places *p, const uint64_t *slots, uint32_t first, uint32_t n)
+{
+	uint64_t there = 0;
+
+	for (uint32_t i = 0; i < n; i += GROUP) {
+		const uint64_t *slot = &p->slot[first + i];
+		const __m256i has =
+			_mm256_inserti128_si256(_mm256_castsi128_si256(two_words(slots, slot)),
+				two_words(slots, slot + 2), 1);
+		const __m256i differs = _mm256_xor_si256(has,
+			_mm256_loadu_si256((const __m256i *)(const void *)&p->word[first + i]));
+
+		_mm256_storeu_si256((__m256i *)(void *)&p->differs[first + i], differs);
+		there |= (uint64_t)same_address(differs) << i;
+	}
+	return ~there & low_bits(n);
+}
+
+// Looks through the line of first choice of the i-th key, without a branch that depends on where it is.
+static inline bool look_around(struct places *p, const uint64_t *slots, uint32_t i)
+{
+	const uint64_t *line = &slots[p->slot[i] & ~(uint64_t)(FDB_WAYS - 1)];
+	const __m256i *v = (const __m256i *)(const void *)line;
+	const __m256i word = _mm256_set1_epi64x((long long)p->word[i]);
+	const __m256i low = _mm256_xor_si256(_mm256_load_si256(v), word);
+	const __m256i high = _mm256_xor_si256(_mm256_load_si256(v + 1), word);
+	const uint32_t found = same_address(low) | same_address(high) << GROUP;
+	uint64_t differs[FDB_WAYS];
+
+	_mm256_storeu_si256((__m256i *)(void *)differs, low);
+	_mm256_storeu_si256((__m256i *)(void *)&differs[GROUP], high);
+	p->differs[i] = differs[(uint32_t)__builtin_ctz(found | 1u << (FDB_WAYS - 1))];
+	return found;
+}
+
+// Looks up the first n keys, a multiple of GROUP, as find().
+static bool find_wide(const struct fdb *fdb, const uint64_t *key, uint32_t n, uint8_t *port)
+{
+	const uint64_t *slots = fdb->slots;
+	struct places p;
+
+	places_make(&p, fdb, key, n);
+	for (uint32_t first = 0; first < n; first += HALF) {
+		uint64_t far = look(&p, slots, first, n - first < HALF ? n - first : HALF);
+
+		for (; far; far &= far - 1) {
+			const uint32_t i = first + (uint32_t)__builtin_ctzll(far);
+			uint32_t where;
+			if (likely(look_around(&p, slots, i)))
+				continue;
+			if (fdb_find(fdb, key[i], &where) == FDB_NONE)
+				return false;
+			p.differs[i] = where;
+		}
+	}
 	for (uint32_t i = 0; i < n; i++)
-		offset[i] = fdb_bucket_offset(&fdb, fdb_hash(&fdb, key[i]));
-	// Look-ups do not depend on each other, so the CPU has about ten of them on the way at once;
-	// to prefetch them in a loop of their own costs more than it gains.
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t where;
+		port[i] = (uint8_t)FDB_PORT(p.differs[i]);
+	return true;
+}
 
-		if (unlikely(!fdb_probe(fdb_bucket_at(&fdb, offset[i]), key[i], &where).b) &&
-			!fdb_find(&fdb, key[i], &where).b)
+#else
+
+#define GROUP (FRAME_BURST + 1)
+
+static bool find_wide(const struct fdb *fdb, const uint64_t *key, uint32_t n, uint8_t *port)
+{
+	return true;
+}
+
+#endif
+
+static bool find(const struct fdb *fdb, const uint64_t *key, uint32_t n, uint8_t *port)
+{
+	uint32_t i = n / GROUP * GROUP;
+
+	if (i && !find_wide(fdb, key, i, port))
+		return false;
+	for (; i < n; i++) {
+		uint32_t where;
+		if (unlikely(fdb_find(fdb, key[i], &where) == FDB_NONE))
 			return false;
 		port[i] = (uint8_t)FDB_PORT(where);
 	}
 	return true;
 }
 
-static bool is_known(const struct fdb *shared, const uint64_t *key, uint32_t first, uint32_t n,
+static bool is_known(const struct fdb *fdb, const uint64_t *key, uint32_t first, uint32_t n,
 	uint32_t step, uint32_t port, uint32_t now)
 {
-	const struct fdb fdb = fdb_constants(shared);
-	uint32_t differs = 0;
+	uint32_t slot[FRAME_BURST], n_slots = 0, differs = 0;
 
+	// Few are looked at, so that most often they are in no near cache.
+	for (uint32_t i = first; i < n; i += step) {
+		const uint32_t at = fdb_slot(fdb, fdb_mix(fdb, key[i]));
+		__builtin_prefetch(&fdb->slots[at]);
+		__builtin_prefetch(&fdb->seen[at]);
+	}
 	for (uint32_t i = first; i < n; i += step) {
 		uint32_t where;
-		struct fdb_entry e = fdb_find(&fdb, key[i], &where);
 
-		if (unlikely(!e.b))
+		slot[n_slots] = fdb_find(fdb, key[i], &where);
+		if (unlikely(slot[n_slots++] == FDB_NONE))
 			return false;
-		differs |= (FDB_PORT(where) ^ port) |
-			   (__atomic_load_n(fdb_seen(e), __ATOMIC_RELAXED) ^ now);
+		differs |= FDB_PORT(where) ^ port;
 	}
+	for (uint32_t i = 0; i < n_slots; i++)
+		differs |= __atomic_load_n(fdb_seen(fdb, slot[i]), __ATOMIC_RELAXED) ^ now;
 	return !differs;
 }
 
@@ -138,17 +345,9 @@ static bool is_known(const struct fdb *shared, const uint64_t *key, uint32_t fir
 
 #ifdef __AVX2__
 
-#define HALF 64u
-_Static_assert(FRAME_BURST == 2 * HALF, "a burst is two words of bits");
-
 static const uint8_t places[HALF] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17,
 	18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
 	41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
-
-static inline uint64_t low_bits(uint32_t n)
-{
-	return n < HALF ? (1ull << n) - 1 : ~0ull;
-}
 
 // The first frame of those that are left.
 static inline uint32_t first_left(uint64_t low, uint64_t high)

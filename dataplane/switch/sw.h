@@ -103,3 +103,17 @@ void sw_age(struct sw *sw);
 void sw_say_forgotten(struct sw *sw, uint64_t key, uint32_t port);
 // Fills an event from one of a worker's.
 void sw_fdb_event(struct sw *sw, const struct fdb_event *from, struct switch_event *to);
+
+// --- switch_fdb_max.c ---
+
+// Addresses that a table has room for at first: what most hosts will ever know. It fits into the nearer caches, and
+// so does every look-up.
+#define SW_FDB_ROOM 16384u
+
+static inline uint32_t sw_fdb_room(uint32_t max)
+{
+	return max < SW_FDB_ROOM ? max : SW_FDB_ROOM;
+}
+
+// Makes the table larger, unless it holds as many as it may. Without memory it stays as it is.
+void sw_grow_fdb(struct sw *sw);

@@ -243,7 +243,12 @@ int switch_fdb_add(
 		return error_set(
 			err, -EINVAL, "vlan", "vlan: port '%s' does not carry VLAN %u", name, vid);
 	const uint64_t key = fdb_key(eth_addr(mac), vid);
-	if (fdb_set(sw->common.fdb, key, (uint16_t)p->id, clock_s()) < 0)
+	int rc = fdb_set(sw->common.fdb, key, (uint16_t)p->id, clock_s());
+	if (rc < 0) { // all slots that it may have are taken
+		sw_grow_fdb(sw);
+		rc = fdb_set(sw->common.fdb, key, (uint16_t)p->id, clock_s());
+	}
+	if (rc < 0)
 		return error_set(err, -ENOSPC, "mac",
 			"the table of addresses is full; raise fdb.max or delete some");
 	sw_steer(sw, key);

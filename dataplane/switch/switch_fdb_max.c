@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Another size of the table of addresses, while frames flow.
+// Another size of the table of addresses, while frames flow: another limit, or more room as more are known.
 //
 // Control fills a new table from the old one and publishes it with a plan: workers look up and learn
 // in the one or in the other, never in none. What they learnt in the old one meanwhile is taken over
@@ -10,6 +10,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+
+// The room of a table that has become too small, times this.
+#define GROWTH 4u
 
 struct known {
 	uint64_t key;
@@ -82,18 +85,53 @@ static int settle(void *ctx, uint64_t key, uint32_t where, uint32_t seen)
 	struct fdb_change change;
 	uint32_t now;
 
-	if (fdb_find(fdb, key, &now).b)
+	if (fdb_find(fdb, key, &now) != FDB_NONE)
 		return 0;
 	if (fdb_count(fdb) < fdb->max)
 		fdb_learn(fdb, key, (uint16_t)FDB_PORT(where), seen, &change);
-	if (!fdb_find(fdb, key, &now).b)
+	if (fdb_find(fdb, key, &now) == FDB_NONE)
 		sw_say_forgotten(sw, key, FDB_PORT(where));
 	return 0;
 }
 
-int switch_set_fdb_max(struct sw *sw, uint32_t max, struct error *err)
+// Replaces the table by one for up to `max` addresses, with room for n at least. 0, -ENOMEM, or -ENOSPC if those known do
+// not go in; nothing has changed then.
+static int replace(struct sw *sw, uint32_t max, uint32_t n)
 {
 	struct fdb *old = sw->common.fdb, *fdb;
+	uint32_t room = sw_fdb_room(max);
+
+	while (room < n)
+		room *= GROWTH;
+	int rc = fdb_new(max, room, &fdb);
+	if (rc < 0)
+		return rc;
+	rc = copy(old, fdb);
+	if (rc == 0) {
+		sw->common.fdb = fdb;
+		rc = sw_publish(sw);
+	}
+	if (rc < 0) {
+		sw->common.fdb = old;
+		fdb_free(fdb);
+		return rc;
+	}
+	fdb_foreach(old, settle, sw);
+	fdb_free(old);
+	return 0;
+}
+
+void sw_grow_fdb(struct sw *sw)
+{
+	const struct fdb *fdb = sw->common.fdb;
+
+	if (fdb_count(fdb) < fdb->max)
+		replace(sw, fdb->max, fdb->room + 1);
+}
+
+int switch_set_fdb_max(struct sw *sw, uint32_t max, struct error *err)
+{
+	const struct fdb *old = sw->common.fdb;
 
 	max = max ? max : FDB_MAX_DEFAULT;
 	if (max == old->max)
@@ -106,22 +144,11 @@ int switch_set_fdb_max(struct sw *sw, uint32_t max, struct error *err)
 			"fdb.max: there are %u static addresses, which always stay; delete some of "
 			"them first",
 			old->n_static);
-	int rc = fdb_new(max, &fdb);
+	const uint32_t n = fdb_count(old);
+	int rc = replace(sw, max, n < max ? n : max);
 	if (rc < 0)
-		return error_set(err, rc, "fdb.max", "out of memory for %u addresses", max);
-	rc = copy(old, fdb);
-	if (rc == 0) {
-		sw->common.fdb = fdb;
-		rc = sw_publish(sw);
-	}
-	if (rc < 0) {
-		sw->common.fdb = old;
-		fdb_free(fdb);
 		return error_set(
 			err, rc, "fdb.max", "no memory or no room for the addresses known");
-	}
 	sw->config.fdb_max = max;
-	fdb_foreach(old, settle, sw);
-	fdb_free(old);
 	return 0;
 }

@@ -82,7 +82,7 @@ int switch_new(const struct switch_config *config, struct sw **out, struct error
 	sw->common.idle_cycles = us_cycles(sw, sw->config.idle_us);
 	sw->common.patience = us_cycles(sw, sw->config.patience_us);
 	sw->common.shared = sw->config.n_workers > 1;
-	rc = fdb_new(sw->config.fdb_max, &sw->common.fdb);
+	rc = fdb_new(sw->config.fdb_max, sw_fdb_room(sw->config.fdb_max), &sw->common.fdb);
 	if (rc == 0)
 		rc = sw_publish(sw);
 	if (rc < 0) {
@@ -305,6 +305,8 @@ void switch_tick(struct sw *sw)
 	const uint32_t now = clock_s();
 
 	sw_age(sw);
+	if (fdb_count(sw->common.fdb) > sw->common.fdb->room)
+		sw_grow_fdb(sw);
 	for (struct sw_port *p = sw->ports; p; p = p->next) {
 		flush_if_down(sw, p);
 		if (p->port->ops->tick)

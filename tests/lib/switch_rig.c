@@ -26,7 +26,7 @@ int rig_setup(void **state)
 
 	assert_non_null(r);
 	memset(r, 0, sizeof(*r));
-	assert_int_equal(fdb_new(1024, &r->fdb), 0);
+	assert_int_equal(fdb_new(1024, 1024, &r->fdb), 0);
 	assert_int_equal(event_ring_init(&r->events, -1), 0);
 	forward_init(&r->fw, 0, false, r->fdb, &r->events);
 	r->fw.now = 1000;

@@ -17,7 +17,7 @@ static struct fdb *table(uint32_t max)
 {
 	struct fdb *fdb;
 
-	assert_int_equal(fdb_new(max, &fdb), 0);
+	assert_int_equal(fdb_new(max, max, &fdb), 0);
 	return fdb;
 }
 
@@ -50,7 +50,7 @@ static void learns_moves_and_renews(void **state)
 	assert_int_equal(learn(fdb, key(1), 7, 100), FDB_LEARNT);
 	assert_int_equal(where(fdb, key(1)), 7);
 	assert_int_equal(learn(fdb, key(1), 7, 105), FDB_SAME);
-	assert_int_equal(*fdb_seen(fdb_find(fdb, key(1), &w)), 105);
+	assert_int_equal(*fdb_seen(fdb, fdb_find(fdb, key(1), &w)), 105);
 
 	uint32_t gen = fdb_gen(fdb);
 	assert_int_equal(fdb_learn(fdb, key(1), 9, 106, &change), FDB_MOVED);
@@ -244,9 +244,18 @@ static void static_entries_fill_the_table_and_no_more(void **state)
 	fdb_free(fdb);
 }
 
-// Learns an address wherever a look-up for it is at the moment, as another worker may.
+// A key that has the same slot of first choice as `k`, and the same second line; another one for each i, which is
+// small.
+static uint64_t neighbour(const struct fdb *fdb, uint64_t k, uint32_t i)
+{
+	return fdb_unmix(fdb, fdb_mix(fdb, k) ^ (i + 1ull) << 32);
+}
+
+// Puts an address in the place of another one wherever a look-up for it is at the moment, as another
+// worker may.
 static struct {
 	struct fdb *fdb;
+	uint64_t other;
 	volatile sig_atomic_t is_open;
 } meanwhile;
 
@@ -255,33 +264,33 @@ static void learn_meanwhile(int sig)
 	if (!meanwhile.is_open)
 		return;
 	meanwhile.is_open = false;
+	fdb_del(meanwhile.fdb, meanwhile.other);
 	learn(meanwhile.fdb, key(0), 2, 0);
 }
 
 // Looks for an address until it is there. All that it may be told is the port where it is, though
-// another had its place before. `filled` ways of its bucket are taken.
-static void look_until_it_is_learnt(uint32_t filled)
+// another had its place before. `taken` slots that come before that place are taken.
+static void look_until_it_is_learnt(uint32_t taken)
 {
 	const struct itimerval often = {{0, 20}, {0, 20}}, never = {{0, 0}, {0, 0}};
-	struct fdb *fdb = table(16);
-	const uint64_t hash = fdb_hash(fdb, key(0));
-	struct fdb_bucket *home = fdb_bucket(fdb, hash);
 	const uint64_t end = clock_ns(CLOCK_MONOTONIC) + 1000000000;
-	uint32_t w = 2;
+	struct fdb *fdb = table(1000);
+	uint32_t w = 2, slot, was;
 
-	for (uint32_t i = 0; i < FDB_WAYS; i++)
-		fdb_bucket_alt(fdb, hash)->key[i] = key(200 + i);
-	for (uint32_t i = 0; i < FDB_WAYS; i++)
-		home->key[FDB_WAYS - 1 - i] = i < filled ? key(100 + i) : 0;
+	for (uint32_t i = 0; i < taken; i++)
+		learn(fdb, neighbour(fdb, key(0), 1 + i), 3, 0);
 	meanwhile.fdb = fdb;
+	meanwhile.other = neighbour(fdb, key(0), 0);
 	signal(SIGALRM, learn_meanwhile);
 	setitimer(ITIMER_REAL, &often, NULL);
 	while (w == 2 && clock_ns(CLOCK_MONOTONIC) < end) {
-		home->where[FDB_WAYS - 1 - filled] = 1;
+		learn(fdb, meanwhile.other, 1, 0);
+		was = fdb_find(fdb, meanwhile.other, &w);
 		meanwhile.is_open = true;
-		while ((w = where(fdb, key(0))) == FDB_NONE)
+		while ((slot = fdb_find(fdb, key(0), &w)) == FDB_NONE)
 			;
 		meanwhile.is_open = false;
+		assert_int_equal(slot, was);
 		fdb_del(fdb, key(0));
 	}
 	setitimer(ITIMER_REAL, &never, NULL);
@@ -289,12 +298,116 @@ static void look_until_it_is_learnt(uint32_t filled)
 	assert_int_equal(w, 2);
 }
 
-// Bug: the way that is taken if no key is equal had its value read before its key. An address that was learnt
-// in between was told with the port that the way had before, which workers then remembered.
+// Bug: the place that an address is learnt in had its value read before its key. An address that was learnt
+// in between was told with the port that the place had before, which workers then remembered.
 static void what_is_learnt_meanwhile_has_no_old_port(void **state)
 {
 	look_until_it_is_learnt(0);
 	look_until_it_is_learnt(FDB_WAYS - 1);
+	look_until_it_is_learnt(FDB_WAYS + 2);
+}
+
+static void nobodys_second_line_is_the_first(void **state)
+{
+	for (uint32_t i = 0; i < 400; i++) {
+		struct fdb *fdb = table(1000);
+		for (uint32_t k = 0; k <= FDB_WAYS; k++)
+			assert_int_equal(learn(fdb, neighbour(fdb, key(i), k), 1, 0), FDB_LEARNT);
+		assert_int_equal(fdb_count(fdb), FDB_WAYS + 1);
+		fdb_free(fdb);
+	}
+}
+
+// Addresses that all want one slot fill two lines. Each is found there; what comes then replaces them, the oldest
+// first, and says their names.
+static void two_lines_take_what_wants_one_slot(void **state)
+{
+	const uint32_t n = 2 * FDB_WAYS;
+	struct fdb *fdb = table(n);
+	uint32_t slot[2 * FDB_WAYS], w;
+	struct fdb_change change;
+
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(learn(fdb, neighbour(fdb, key(0), i), 7, 100 + i), FDB_LEARNT);
+	for (uint32_t i = 0; i < n; i++) {
+		slot[i] = fdb_find(fdb, neighbour(fdb, key(0), i), &w);
+		assert_int_equal(w, 7);
+		assert_int_equal(*fdb_seen(fdb, slot[i]), 100 + i);
+		assert_int_equal(slot[i] / FDB_WAYS, slot[i / FDB_WAYS * FDB_WAYS] / FDB_WAYS);
+	}
+	assert_int_not_equal(slot[0] / FDB_WAYS, slot[FDB_WAYS] / FDB_WAYS);
+	assert_int_equal(where(fdb, neighbour(fdb, key(0), n)), FDB_NONE);
+	for (uint32_t i = 0; i < n; i++) {
+		assert_int_equal(
+			fdb_learn(fdb, neighbour(fdb, key(0), n + i), 7, 200, &change), FDB_LEARNT);
+		assert_int_equal(change.evicted, neighbour(fdb, key(0), i));
+		assert_int_equal(change.evicted_port, 7);
+		assert_int_equal(fdb_find(fdb, neighbour(fdb, key(0), n + i), &w), slot[i]);
+	}
+	// One that moves, or is set by hand, stays where it is.
+	assert_int_equal(learn(fdb, neighbour(fdb, key(0), 2 * n - 1), 8, 201), FDB_MOVED);
+	assert_int_equal(fdb_find(fdb, neighbour(fdb, key(0), 2 * n - 1), &w), slot[n - 1]);
+	assert_int_equal(w, 8);
+	assert_int_equal(fdb_set(fdb, neighbour(fdb, key(0), n), 9, 201), 0);
+	assert_int_equal(fdb_find(fdb, neighbour(fdb, key(0), n), &w), slot[0]);
+	assert_int_equal(w, 9 | FDB_STATIC);
+	fdb_free(fdb);
+}
+
+// What says which address an entry is for is in its word and its place. An address is not found in its first line under
+// the word of another that has its second line there.
+static void a_second_line_is_no_first_one(void **state)
+{
+	struct fdb *fdb = table(64);
+	uint32_t w;
+
+	for (uint32_t i = 0; i <= FDB_WAYS; i++)
+		assert_int_equal(learn(fdb, neighbour(fdb, key(0), i), 7, 0), FDB_LEARNT);
+	const uint64_t far = neighbour(fdb, key(0), FDB_WAYS), mixed = fdb_mix(fdb, far);
+	const uint32_t lines = (fdb_slot(fdb, mixed) ^ fdb_find(fdb, far, &w)) / FDB_WAYS;
+	assert_int_not_equal(lines, 0);
+	const uint64_t same_word = mixed ^ (uint64_t)lines * FDB_WAYS << fdb->shift;
+	assert_int_equal(fdb_word(same_word), fdb_word(mixed));
+	assert_int_equal(where(fdb, fdb_unmix(fdb, same_word)), FDB_NONE);
+	assert_int_equal(learn(fdb, fdb_unmix(fdb, same_word), 8, 0), FDB_LEARNT);
+	assert_int_equal(where(fdb, fdb_unmix(fdb, same_word)), 8);
+	assert_int_equal(where(fdb, far), 7);
+	fdb_free(fdb);
+}
+
+static int is_same(void *ctx, uint64_t k, uint32_t w, uint32_t seen)
+{
+	uint64_t *left = ctx;
+
+	assert_int_equal(seen, 7);
+	assert_true(fdb_key_vid(k) >= 1 && fdb_key_vid(k) <= 4094);
+	assert_int_equal(w, fdb_key_vid(k) % PORT_MAX);
+	*left ^= k;
+	return 0;
+}
+
+// A table of any size tells the addresses that are in it as they were learnt.
+static void addresses_are_told_as_they_were_learnt(void **state)
+{
+	for (uint32_t max = 16; max <= 1u << 20; max *= 4) {
+		const uint32_t n = max < 20000 ? max : 20000;
+		struct fdb *fdb = table(max);
+		uint64_t random = max, left = 0;
+		struct fdb_change change;
+
+		for (uint32_t i = 0; i < n; i++) {
+			random = random * 6364136223846793005u + 1442695040888963407u;
+			const uint16_t vid = (uint16_t)(1 + (random >> 16) % 4094);
+			const uint64_t in_vlan = fdb_key(random >> 16 & 0xffffffffffff, vid);
+
+			if (fdb_learn(fdb, in_vlan, vid % PORT_MAX, 7, &change) == FDB_LEARNT)
+				left ^= in_vlan ^ change.evicted;
+		}
+		assert_true(fdb_count(fdb) > n * 9 / 10);
+		fdb_foreach(fdb, is_same, &left);
+		assert_int_equal(left, 0);
+		fdb_free(fdb);
+	}
 }
 
 int main(void)
@@ -311,6 +424,10 @@ int main(void)
 		cmocka_unit_test(a_late_port_gets_its_share),
 		cmocka_unit_test(static_entries_fill_the_table_and_no_more),
 		cmocka_unit_test(what_is_learnt_meanwhile_has_no_old_port),
+		cmocka_unit_test(nobodys_second_line_is_the_first),
+		cmocka_unit_test(two_lines_take_what_wants_one_slot),
+		cmocka_unit_test(a_second_line_is_no_first_one),
+		cmocka_unit_test(addresses_are_told_as_they_were_learnt),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

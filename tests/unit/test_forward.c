@@ -192,8 +192,8 @@ static void sampled_sources_are_all_renewed(void **state)
 	send_quietly(r, 100, 0);
 	for (unsigned i = 0; i < 40; i++) {
 		rig_mac(m, 100 + i);
-		struct fdb_entry e = fdb_find(r->fdb, fdb_key(eth_addr(m), 1), &w);
-		assert_int_equal(*fdb_seen(e), r->fw.now);
+		uint32_t slot = fdb_find(r->fdb, fdb_key(eth_addr(m), 1), &w);
+		assert_int_equal(*fdb_seen(r->fdb, slot), r->fw.now);
 	}
 }
 
@@ -260,8 +260,8 @@ static void a_source_is_renewed_each_second(void **state)
 	for (r->fw.now = 1001; r->fw.now < 1004; r->fw.now++) {
 		rig_send(r, 0, 0, 1);
 		rig_pass(r);
-		struct fdb_entry e = fdb_find(r->fdb, fdb_key(eth_addr(m), 1), &where);
-		assert_int_equal(*fdb_seen(e), r->fw.now);
+		uint32_t slot = fdb_find(r->fdb, fdb_key(eth_addr(m), 1), &where);
+		assert_int_equal(*fdb_seen(r->fdb, slot), r->fw.now);
 	}
 }
 

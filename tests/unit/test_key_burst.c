@@ -123,17 +123,26 @@ static void tells_odd_addresses(const struct key_burst_ops *ops)
 	}
 }
 
-// A table that is so full that keys are in each way of either bucket.
+static uint64_t known[4096];
+
+// A table that is so full that addresses are in each slot of either line; n of them in known[].
 static struct fdb *full_table(uint32_t *n)
 {
 	struct fdb *fdb;
 	struct fdb_change change;
-	uint32_t i;
+	uint32_t second = 0, where;
 
-	assert_int_equal(fdb_new(256, &fdb), 0);
-	for (i = 0; i < 256; i++)
-		fdb_learn(fdb, key_of(i), (uint16_t)(i % PORT_MAX), NOW, &change);
-	*n = i;
+	assert_int_equal(fdb_new(100000, 16, &fdb), 0);
+	*n = 0;
+	for (uint32_t i = 0; *n < fdb->n_slots * 7 / 8; i++)
+		if (fdb_learn(fdb, key_of(i), (uint16_t)(i % PORT_MAX), NOW, &change) == FDB_LEARNT)
+			known[(*n)++] = key_of(i);
+	for (uint32_t i = 0; i < *n; i++) {
+		const uint32_t slot = fdb_find(fdb, known[i], &where);
+		assert_int_not_equal(slot, FDB_NONE);
+		second += (slot ^ fdb_slot(fdb, fdb_mix(fdb, known[i]))) >= FDB_WAYS;
+	}
+	assert_true(second > 20);
 	return fdb;
 }
 
@@ -144,15 +153,16 @@ static void finds_what_a_single_look_finds(const struct key_burst_ops *ops)
 	uint32_t n_all = 0, n_not = 0;
 
 	for (uint32_t round = 0; round < ROUNDS; round++) {
-		const uint32_t n = 1 + rnd(FRAME_BURST), known = rnd(4) ? n_keys : n_keys + 2;
+		const uint32_t n = 1 + rnd(FRAME_BURST), span = rnd(4) ? n_keys : n_keys + 8;
 		uint64_t key[FRAME_BURST];
 		uint8_t port[FRAME_BURST];
 		bool all = true;
 
 		for (uint32_t i = 0; i < n; i++) {
 			uint32_t where;
-			key[i] = key_of(rnd(known));
-			all &= fdb_find(fdb, key[i], &where).b != NULL;
+			const uint32_t at = rnd(span);
+			key[i] = at < n_keys ? known[at] : key_of(1000000 + at);
+			all &= fdb_find(fdb, key[i], &where) != FDB_NONE;
 		}
 		assert_int_equal(ops->find(fdb, key, n, port), all);
 		n_all += all;
@@ -173,14 +183,14 @@ static void knows_sources_by_port_and_time(const struct key_burst_ops *ops)
 	struct fdb *fdb;
 	uint64_t key[FRAME_BURST];
 
-	assert_int_equal(fdb_new(1024, &fdb), 0);
+	assert_int_equal(fdb_new(1024, 1024, &fdb), 0);
 	for (uint32_t i = 0; i < FRAME_BURST; i++) {
 		key[i] = key_of(i);
 		fdb_learn(fdb, key[i], 5, NOW, &change);
 	}
 	for (uint32_t at = 0; at < FRAME_BURST; at++) {
 		const uint32_t step = 1 + at % 4, n = at + 1;
-		struct fdb_entry e;
+		uint32_t slot;
 		uint32_t where;
 
 		assert_true(ops->is_known(fdb, key, at % step, n, step, 5, NOW));
@@ -189,10 +199,10 @@ static void knows_sources_by_port_and_time(const struct key_burst_ops *ops)
 		assert_true(ops->is_known(fdb, key, 0, at, 1, 5, NOW));
 		assert_true(step == 1 || ops->is_known(fdb, key, (at + 1) % step, n, step, 5, NOW));
 		fdb_learn(fdb, key[at], 5, NOW, &change);
-		e = fdb_find(fdb, key[at], &where);
-		*fdb_seen(e) = NOW - 1;
+		slot = fdb_find(fdb, key[at], &where);
+		*fdb_seen(fdb, slot) = NOW - 1;
 		assert_false(ops->is_known(fdb, key, at % step, n, step, 5, NOW));
-		*fdb_seen(e) = NOW;
+		*fdb_seen(fdb, slot) = NOW;
 		fdb_del(fdb, key[at]);
 		assert_false(ops->is_known(fdb, key, at % step, n, step, 5, NOW));
 		fdb_learn(fdb, key[at], 5, NOW, &change);

@@ -46,7 +46,7 @@ static void bed_make(struct bed *bed, uint32_t n, const char *const type[])
 		in[i] = (struct plan_input){
 			.port = bed->port[i], .lanes = bed->lanes[i], .vlan = &vlan};
 	}
-	assert_int_equal(fdb_new(16, &bed->fdb), 0);
+	assert_int_equal(fdb_new(16, 16, &bed->fdb), 0);
 	const struct plan_common common = {.fdb = bed->fdb};
 	bed->plan = plan_new(1, &common, in, n);
 	assert_non_null(bed->plan);

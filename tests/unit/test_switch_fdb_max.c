@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Another size of the table of addresses: what is kept, what goes, and frames that go on.
-#include "dataplane/switch/switch.h"
+#include "dataplane/switch/fdb.h"
+#include "dataplane/switch/sw.h"
 
 #include "tests/lib/fake_port.h"
 #include "tests/lib/switch_load.h"
@@ -129,6 +130,53 @@ static void fewer_than_the_static_ones_is_refused(void **state)
 	switch_free(sw);
 }
 
+// More addresses than a table has room for at first: it grows with them, at the next tick, and knows them all.
+static void a_table_grows_with_what_is_known(void **state)
+{
+	struct sw *sw = load_switch(1);
+	struct port *a = load_port(sw, "a", 1), *b = load_port(sw, "b", 1);
+	const uint32_t max = 3 * SW_FDB_ROOM;
+	struct switch_event ev;
+	uint32_t n, before, limit;
+
+	assert_int_equal(switch_set_fdb_max(sw, max, NULL), 0);
+	assert_int_equal(sw->common.fdb->room, SW_FDB_ROOM);
+	for (unsigned i = 0; i < SW_FDB_ROOM + 300; i += 200) {
+		teach(sw, a, b, 1000 + i, 200);
+		if (i == 8000)
+			switch_tick(sw); // there is room
+		while (switch_event_next(sw, &ev))
+			;
+	}
+	switch_fdb_size(sw, &before, &limit);
+	assert_true(before > SW_FDB_ROOM); // there were slots for nearly all
+	assert_int_equal(sw->common.fdb->room, SW_FDB_ROOM);
+	switch_tick(sw);
+	assert_true(sw->common.fdb->room > before);
+	switch_fdb_size(sw, &n, &limit);
+	assert_int_equal(n, before);
+	assert_int_equal(limit, max);
+	assert_int_equal(count(sw).n_learnt, before);
+	assert_false(switch_event_next(sw, &ev)); // nobody was forgotten
+	add_static(sw, "b", 0, max - before);
+	assert_in_range(fdb_count(sw->common.fdb), max - 100, max); // one may replace another
+	switch_free(sw);
+}
+
+// A table that is much too small for what is set at once, between two ticks.
+static void what_is_set_by_hand_makes_room(void **state)
+{
+	struct sw *sw = load_switch(1);
+	uint32_t n, max;
+
+	load_port(sw, "a", 1);
+	add_static(sw, "a", 0, 60000);
+	switch_fdb_size(sw, &n, &max);
+	assert_int_equal(n, 60000);
+	assert_true(sw->common.fdb->room > SW_FDB_ROOM);
+	switch_free(sw);
+}
+
 static unsigned lines(const char *text, char first)
 {
 	unsigned n = 0;
@@ -183,6 +231,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_addresses_move_into_a_larger_table),
+		cmocka_unit_test(a_table_grows_with_what_is_known),
+		cmocka_unit_test(what_is_set_by_hand_makes_room),
 		cmocka_unit_test(a_smaller_table_keeps_what_counts),
 		cmocka_unit_test(fewer_than_the_static_ones_is_refused),
 		cmocka_unit_test(steering_follows),
