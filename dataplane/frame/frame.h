@@ -32,8 +32,8 @@
 // A run of the frame's bytes in the sender's memory. It may change while we look at it: nothing is
 // decided on it, it is only copied (or summed) once. 12 bytes, as it shares a line with a frame's head.
 struct frame_seg {
-	const uint8_t *base;
 	uint32_t len;
+	const uint8_t *base;
 } __attribute__((packed, aligned(4)));
 
 enum frame_flags {

@@ -142,9 +142,9 @@ struct port_ops {
 	// for who decides whether to lend them already. `want` where tx would not keep them for want of
 	// room. Excludes tx. May be NULL: not known.
 	uint32_t (*tx_room)(struct port *port, unsigned q, uint32_t want, struct port_stats *st);
-	// W. tx of queue `q` will be called soon, with about n frames: fetches what that will write. A
-	// hint that decides nothing. Excludes tx. May be NULL.
-	void (*tx_fetch)(struct port *port, unsigned q, uint32_t n);
+	// W. tx of queue `q` will be called soon, with about n frames of `longest` bytes at most: looks for
+	// room for them, and fetches what tx will write. A hint that decides nothing. Excludes tx. May be NULL.
+	void (*tx_fetch)(struct port *port, unsigned q, uint32_t n, uint32_t longest);
 	// W. Once per pass for each queue that was touched, after the worker's full fence: tells
 	// the other side if it wants to be told. `dirs` says by what: PORT_RX by rx_done, PORT_TX
 	// by tx. With several workers the owner of receive queue `q` calls with PORT_RX while

@@ -33,22 +33,22 @@ static inline struct head16 lend_flat(struct frame *f, const uint8_t *p, uint32_
 		return head_copy(head, p, len);
 	}
 	frame_begin(f, len, FRAME_HEAD);
-	f->seg.base = p + FRAME_HEAD;
 	f->seg.len = len - FRAME_HEAD;
+	f->seg.base = p + FRAME_HEAD;
 	return head_copy(head, p, FRAME_HEAD);
 }
 
-// Whether the header asks for nothing: flags and gso_type, its first two bytes, in one load.
-static inline bool claims_nothing(const uint8_t *hdr)
+// What the header asks for, 0 if it is nothing: flags and gso_type, its first two bytes, in one load.
+static inline uint32_t claims_of(const uint8_t *hdr)
 {
 	uint16_t claims = __atomic_load_n((const uint16_t *)(const void *)hdr, __ATOMIC_RELAXED);
 
-	return !(claims & ~(uint16_t)htole16(VIRTIO_NET_HDR_F_DATA_VALID));
+	return claims & (uint16_t)~htole16(VIRTIO_NET_HDR_F_DATA_VALID);
 }
 
 // As flat_sources(), chains [i, end) one by one.
 static inline uint32_t each_source(struct vhost_ring *r, struct view *v, uint32_t i, uint32_t end,
-	const uint8_t **at, uint32_t *len)
+	const uint8_t **at, uint32_t *len, bool *odd)
 {
 	const uint32_t shortest = v->hdr_len + FRAME_LEN_MIN, span = FRAME_LEN_MAX - FRAME_LEN_MIN;
 
@@ -65,26 +65,31 @@ static inline uint32_t each_source(struct vhost_ring *r, struct view *v, uint32_
 			at[i] = view_at(r, v, d.addr, d.len);
 		else
 			at[i] = NULL;
+		*odd |= !at[i];
 	}
 	return end;
 }
 
 // The buffers of the next n chains, header first, as far as they have the common shape: one
-// descriptor for header and frame. NULL for the others. Returns how many chains there are before
-// one whose head is impossible.
-static inline uint32_t flat_sources(
-	struct vhost_ring *r, struct view *v, uint32_t n, const uint8_t **at, uint32_t *len)
+// descriptor for header and frame. NULL for the others, of which there are none unless *odd is set. Returns
+// how many chains there are before one whose head is impossible.
+static inline uint32_t flat_sources(struct vhost_ring *r, struct view *v, uint32_t n,
+	const uint8_t **at, uint32_t *len, bool *odd)
 {
 	for (uint32_t i = 0; i < n; i += WIDE) {
 		uint32_t end = n - i < WIDE ? n : i + WIDE;
 
 		if (unlikely(n - i < WIDE || !wide_sources(v, i, r->taken, at, len))) {
-			uint32_t got = each_source(r, v, i, end, at, len);
+			uint32_t got = each_source(r, v, i, end, at, len, odd);
 			if (unlikely(got < end))
 				return got;
 		}
-		for (uint32_t k = i; k < end && k < v->ahead; k++)
-			fetch(at[k], v->hdr_len);
+		if (likely(end - i == WIDE && end <= v->ahead))
+			for (uint32_t k = 0; k < WIDE; k++)
+				fetch(at[i + k], v->hdr_len);
+		else
+			for (uint32_t k = i; k < end && k < v->ahead; k++)
+				fetch(at[k], v->hdr_len);
 	}
 	return n;
 }
@@ -102,30 +107,60 @@ static uint32_t discard(struct vhost_ring *r, struct port_stats *st)
 // What a burst is made of as it is lent: chains and frames so far, and what all first bytes have in common.
 struct lending {
 	uint32_t i, k;
-	struct head16 ones, zeroes; // bits that are set, and not set, in any frame
+	struct head16 ones, common; // bits that are set in any frame, and in all
 };
 
-// Lends chains as long as they are common, at most up to the n-th, and fetches the first lines of those further
-// on unless all are fetched. A loop for each caller: what it knows is not asked for each frame.
-static inline __attribute__((always_inline)) void lend_run(struct lending *l, struct burst *b,
+static inline struct lending lending_none(void)
+{
+	return (struct lending){.common = head16_set(UINT64_MAX, UINT64_MAX)};
+}
+
+// Lends n chains that are flat and longer than a head. False if one asks for something: then all are to be lent
+// anew. A loop for each caller: what it knows is not asked for each frame.
+static inline __attribute__((always_inline)) bool lend_all(struct lending *l, struct burst *b,
 	const struct view *v, uint32_t n, const uint8_t *const *at, const uint32_t *len,
 	bool is_fetched, bool offloads)
 {
 	struct lending now = *l;
-	struct frame *f = &b->f[l->k];
+	uint32_t claims = 0;
 
-	for (; now.i < n; now.i++, f++) {
+	for (uint32_t i = 0; i < n; i++) {
+		struct frame *f = &b->f[i];
+		const uint8_t *p = at[i];
+
+		if (!is_fetched && i + v->ahead < n)
+			fetch(at[i + v->ahead], v->hdr_len);
+		if (offloads)
+			claims |= claims_of(p);
+		p += v->hdr_len;
+		begin_split(f, len[i]);
+		f->seg.base = p + FRAME_HEAD;
+		const struct head16 start = head_copy(f->buf + FRAME_HEAD_OFF, p, FRAME_HEAD);
+		now.ones = head16_or(now.ones, start);
+		now.common = head16_and(now.common, start);
+	}
+	now.i = now.k = n;
+	*l = now;
+	return !claims;
+}
+
+// Lends chains as long as they are common, at most up to the n-th, and fetches the first lines of those further on.
+static inline void lend_run(struct lending *l, struct burst *b, const struct view *v, uint32_t n,
+	const uint8_t *const *at, const uint32_t *len, bool offloads)
+{
+	struct lending now = *l;
+
+	for (; now.i < n; now.i++, now.k++) {
 		const uint8_t *p = at[now.i];
 
-		if (!is_fetched && now.i + v->ahead < n)
+		if (now.i + v->ahead < n)
 			fetch(at[now.i + v->ahead], v->hdr_len);
-		if (unlikely(!p || (offloads && !claims_nothing(p))))
+		if (unlikely(!p || (offloads && claims_of(p))))
 			break;
-		const struct head16 start = lend_flat(f, p + v->hdr_len, len[now.i]);
+		const struct head16 start = lend_flat(&b->f[now.k], p + v->hdr_len, len[now.i]);
 		now.ones = head16_or(now.ones, start);
-		now.zeroes = head16_or_not(now.zeroes, start);
+		now.common = head16_and(now.common, start);
 	}
-	now.k = (uint32_t)(f - b->f);
 	*l = now;
 }
 
@@ -143,7 +178,7 @@ static bool lend_odd(struct vhost_ring *r, struct lending *l, struct burst *b, u
 		const struct head16 start = head16_load(f->buf + FRAME_HEAD_OFF);
 
 		l->ones = head16_or(l->ones, start);
-		l->zeroes = head16_or_not(l->zeroes, start);
+		l->common = head16_and(l->common, start);
 		len[l->i] = f->len;
 		b->flags |= f->flags;
 		l->k++;
@@ -152,12 +187,30 @@ static bool lend_odd(struct vhost_ring *r, struct lending *l, struct burst *b, u
 	return true;
 }
 
+// What the frames of some chains are together.
+struct lengths {
+	uint32_t bytes, longest, shortest;
+};
+
+static inline struct lengths lengths_of(const uint32_t *len, uint32_t n)
+{
+	struct lengths all = {.shortest = UINT32_MAX};
+
+	for (uint32_t i = 0; i < n; i++) {
+		all.bytes += len[i];
+		all.longest = len[i] > all.longest ? len[i] : all.longest;
+		all.shortest = len[i] < all.shortest ? len[i] : all.shortest;
+	}
+	return all;
+}
+
 static uint32_t lend(struct vhost_ring *r, struct burst *b, uint32_t max, struct port_stats *st)
 {
 	const uint8_t *at[FRAME_BURST];
-	uint32_t len[FRAME_BURST], n, good, bytes = 0, longest = 0;
-	struct lending l = {.i = 0};
+	uint32_t len[FRAME_BURST], n, good;
+	struct lending l = lending_none();
 	struct view v = view_of(r);
+	bool odd = false, lent;
 
 	burst_begin(b);
 	r->n_taken = r->n_segs = r->n_looks = 0;
@@ -167,32 +220,36 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, uint32_t max, struct
 	if (unlikely(r->discard))
 		return discard(r, st);
 
-	good = flat_sources(r, &v, n, at, len);
+	good = flat_sources(r, &v, n, at, len, &odd);
 	if (unlikely(good < n)) {
 		vq_device_break(&r->vq);
 		st->drop[DROP_malformed]++;
 		n = good;
 	}
-	do
-		if (n <= v.ahead && !r->offloads)
-			lend_run(&l, b, &v, n, at, len, true, false);
-		else
-			lend_run(&l, b, &v, n, at, len, false, r->offloads);
-	while (unlikely(l.i < n) && lend_odd(r, &l, b, len, st));
-	for (uint32_t i = 0; i < l.i; i++) {
-		bytes += len[i];
-		longest = len[i] > longest ? len[i] : longest;
+	struct lengths all = lengths_of(len, n);
+	if (unlikely(odd || all.shortest <= FRAME_HEAD))
+		lent = false;
+	else if (n <= v.ahead && !r->offloads)
+		lent = lend_all(&l, b, &v, n, at, len, true, false);
+	else
+		lent = lend_all(&l, b, &v, n, at, len, false, r->offloads);
+	if (unlikely(!lent)) {
+		l = lending_none();
+		do
+			lend_run(&l, b, &v, n, at, len, r->offloads);
+		while (l.i < n && lend_odd(r, &l, b, len, st));
+		all = lengths_of(len, l.i);
 	}
-	b->is_uniform = head16_is_disjoint14(l.ones, l.zeroes);
-	b->longest = longest;
+	b->is_uniform = head16_is_same14(l.ones, l.common);
+	b->longest = all.longest;
 	b->n = l.k;
-	b->bytes = bytes;
+	b->bytes = all.bytes;
 	vq_device_pop(&r->vq, l.i);
 	r->n_taken = l.i;
 	if (unlikely(!l.k))
 		vhost_ring_refuse(r, st);
 	st->rx_frames += l.k;
-	st->rx_bytes += bytes;
+	st->rx_bytes += all.bytes;
 	st->rx_bursts++;
 	return l.k;
 }
@@ -201,10 +258,10 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, uint32_t max, struct
 
 // As flat_targets(), chains [i, end) one by one, each against its own frame.
 static inline uint32_t each_target(struct vhost_ring *r, struct view *v, const struct frame *f,
-	const uint8_t *list, uint32_t i, uint32_t end, uint16_t *heads, uint8_t **to)
+	const uint8_t *list, uint32_t i, uint32_t end, uint32_t longest)
 {
 	for (; i < end; i++) {
-		uint32_t need = v->hdr_len + f[list[i]].len;
+		const uint32_t need = v->hdr_len + (f ? f[list[i]].len : longest);
 		uint16_t head = view_head(v, i);
 		struct vring_desc d;
 
@@ -213,33 +270,43 @@ static inline uint32_t each_target(struct vhost_ring *r, struct view *v, const s
 		d = vq_desc_load(&v->desc[head]);
 		if (unlikely(d.flags != VRING_DESC_F_WRITE || d.len < need))
 			break;
-		to[i] = view_at(r, v, d.addr, need);
-		if (unlikely(!to[i]))
+		r->ready_at[i] = view_at(r, v, d.addr, need);
+		if (unlikely(!r->ready_at[i]))
 			break;
-		heads[i] = head;
+		r->ready[i] = head;
 	}
 	return i;
 }
 
 // Heads and buffers of the next n chains, as far as they have the common shape and hold the frames
-// of list, none of which is longer than `longest`; starts fetching them for writing. Returns how
-// many from the front do.
+// of list (NULL: any), none of which is longer than `longest`; starts fetching them for writing. Of the
+// first `from` that is known, for frames as long. Returns how many from the front do.
 static inline uint32_t flat_targets(struct vhost_ring *r, struct view *v, const struct frame *f,
-	const uint8_t *list, uint32_t n, uint32_t longest, uint16_t *heads, uint8_t **to)
+	const uint8_t *list, uint32_t from, uint32_t n, uint32_t longest)
 {
-	for (uint32_t i = 0; i < n; i += WIDE) {
+	for (uint32_t i = from; i < n; i += WIDE) {
 		uint32_t end = n - i < WIDE ? n : i + WIDE;
 
-		if (unlikely(
-			    n - i < WIDE || !wide_targets(v, i, v->hdr_len + longest, heads, to))) {
-			uint32_t got = each_target(r, v, f, list, i, end, heads, to);
+		if (unlikely(n - i < WIDE ||
+			     !wide_targets(v, i, v->hdr_len + longest, r->ready, r->ready_at))) {
+			uint32_t got = each_target(r, v, f, list, i, end, longest);
 			if (unlikely(got < end))
 				return got;
 		}
-		for (uint32_t k = i; k < end && k < v->ahead; k++)
-			fetch_for_write(to[k], v->hdr_len);
+		if (likely(end - i == WIDE && end <= v->ahead))
+			for (uint32_t k = 0; k < WIDE; k++)
+				fetch_for_write(r->ready_at[i + k], v->hdr_len);
+		else
+			for (uint32_t k = i; k < end && k < v->ahead; k++)
+				fetch_for_write(r->ready_at[k], v->hdr_len);
 	}
 	return n;
+}
+
+// How many chains of those that were looked at ahead hold frames of `longest` bytes.
+static inline uint32_t usable(const struct vhost_ring *r, uint32_t ready, uint32_t longest)
+{
+	return longest <= r->ready_len ? ready : 0;
 }
 
 // The header of a frame as two words: bytes 0 to 7, and 8 to 11 (5.1.6).
@@ -386,14 +453,12 @@ static inline __attribute__((always_inline)) uint64_t put_small_all(const struct
 // Delivers frames if all are small and alike, behind long headers that ask for nothing, as long as each finds a
 // flat buffer. Returns how many.
 static uint32_t deliver_small(struct vhost_ring *r, const struct frame *f, const uint8_t *list,
-	uint32_t n, struct port_stats *st)
+	uint32_t n, uint32_t ready, struct port_stats *st)
 {
 	const uint32_t hdr_len = sizeof(struct virtio_net_hdr_mrg_rxbuf);
 	struct view v = view_of(r);
 	struct shapes all = shapes_none();
 	uint32_t len[FRAME_BURST];
-	uint16_t heads[FRAME_BURST];
-	uint8_t *to[FRAME_BURST];
 
 	for (uint32_t i = 0; i < n; i++)
 		len[i] = hdr_len + shapes_add(&all, &f[list[i]]);
@@ -401,11 +466,13 @@ static uint32_t deliver_small(struct vhost_ring *r, const struct frame *f, const
 	if (unlikely(!are_split && !shapes_are_whole(&all)))
 		return 0;
 	uint32_t bytes = shapes_bytes(&all);
-	const uint32_t flat = flat_targets(r, &v, f, list, n, shapes_longest(&all), heads, to);
+	const uint32_t longest = shapes_longest(&all);
+	const uint32_t flat = flat_targets(r, &v, f, list, usable(r, ready, longest), n, longest);
+	uint8_t *const *to = r->ready_at;
 	for (; unlikely(n > flat); n--)
 		bytes -= len[n - 1] - hdr_len;
 	// Before the frames: behind their stores, what was written of `len` would be read late.
-	put_used_all(r, n, heads, len);
+	put_used_all(r, n, r->ready, len);
 	uint64_t differ;
 	if (unlikely(!are_split))
 		differ = put_small_all(&v, to, f, list, len, n, false, true);
@@ -434,13 +501,12 @@ static inline void fetch_body(const struct frame *f, const uint8_t *to)
 // Delivers the frames that the list begins with, as long as each finds a flat buffer. Returns how
 // many.
 static uint32_t deliver_flat(struct vhost_ring *r, const struct frame *f, const uint8_t *list,
-	uint32_t n, struct port_stats *st)
+	uint32_t n, uint32_t ready, struct port_stats *st)
 {
 	const uint32_t hdr_len = r->hdr_len;
 	struct view v = view_of(r);
 	uint32_t len[FRAME_BURST], longest = 0;
-	uint16_t heads[FRAME_BURST];
-	uint8_t *to[FRAME_BURST];
+	uint8_t *const *to = r->ready_at;
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
@@ -449,8 +515,8 @@ static uint32_t deliver_flat(struct vhost_ring *r, const struct frame *f, const 
 		len[i] = hdr_len + size;
 		longest = size > longest ? size : longest;
 	}
-	n = flat_targets(r, &v, f, list, n, longest, heads, to);
-	put_used_all(r, n, heads, len);
+	n = flat_targets(r, &v, f, list, usable(r, ready, longest), n, longest);
+	put_used_all(r, n, r->ready, len);
 	// Those of the first frames are not fetched, so of a short list only the first is left out.
 	const uint32_t bodies = n > 2 * r->bodies_ahead ? r->bodies_ahead : 1;
 	for (uint32_t i = 0; i < n; i++) {
@@ -481,11 +547,11 @@ static uint32_t deliver(struct vhost_ring *r, const struct frame *f, const uint8
 	uint32_t n, struct port_stats *st)
 {
 	uint16_t before = vq_device_next_used(&r->vq);
-	uint32_t done = 0;
+	uint32_t done = 0, ready = r->n_ready;
 	bool small = r->hdr_len == sizeof(struct virtio_net_hdr_mrg_rxbuf) && !r->log.base &&
 		     (is_split(&f[list[0]]) || is_whole(&f[list[0]]));
 
-	r->n_looks = 0;
+	r->n_looks = r->n_ready = 0;
 	while (done < n) {
 		uint32_t avail = vq_device_avail(&r->vq, n - done), k = 0;
 
@@ -499,16 +565,18 @@ static uint32_t deliver(struct vhost_ring *r, const struct frame *f, const uint8
 		if (unlikely(r->log.base))
 			k = 0;
 		else if (small)
-			k = deliver_small(r, f, list + done, avail, st);
+			k = deliver_small(r, f, list + done, avail, ready, st);
 		else
-			k = deliver_flat(r, f, list + done, avail, st);
+			k = deliver_flat(r, f, list + done, avail, ready, st);
 		done += k;
+		ready = k ? 0 : ready;
 		if (small) {
 			small = false; // what is left goes the longer way
 		} else if (unlikely(k < avail)) {
 			if (!vhost_ring_deliver_one(r, &f[list[done]], st))
 				break;
 			done++;
+			ready = 0;
 		}
 	}
 	const uint16_t chains = (uint16_t)(vq_device_next_used(&r->vq) - before);
@@ -520,19 +588,15 @@ static uint32_t deliver(struct vhost_ring *r, const struct frame *f, const uint8
 	return done;
 }
 
-// Starts fetching the first buffers of a delivery to come. What is read here of the ring is read again
-// when it counts: this only says what to fetch.
-static void fetch_targets(struct vhost_ring *r, uint32_t n)
+// Looks for the first buffers of a delivery to come, and starts fetching them. If none goes elsewhere first, that is
+// all it has to know of them.
+static void fetch_targets(struct vhost_ring *r, uint32_t n, uint32_t longest)
 {
 	struct view v = view_of(r);
 	const uint32_t avail = vq_device_avail(&r->vq, n < v.ahead ? n : v.ahead);
 
-	for (uint32_t i = 0; i < avail; i++) {
-		const uint64_t addr = vq_desc_load(&v.desc[view_head(&v, i) & v.mask]).addr;
-
-		if (likely(view_hit(&v, addr, v.hdr_len)))
-			fetch_for_write(v.hva + (addr - v.gpa), v.hdr_len);
-	}
+	r->n_ready = flat_targets(r, &v, NULL, NULL, 0, avail, longest);
+	r->ready_len = longest;
 }
 
 const struct vhost_burst_ops SYMBOL(vhost_burst_, BURST_ISA) = {

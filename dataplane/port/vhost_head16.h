@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The first 16 bytes of a frame, in a register: how the loops over a burst tell whether all frames have
-// the same addresses.
+// 16 bytes in a register: how the loops over a burst tell what the beginnings of all frames have in common.
 //
 // Included by vhost_burst.c only.
 #pragma once
@@ -22,21 +21,25 @@ static inline struct head16 head16_load(const uint8_t *p)
 	return (struct head16){_mm_loadu_si128((const __m128i *)(const void *)p)};
 }
 
+static inline struct head16 head16_set(uint64_t low, uint64_t high)
+{
+	return (struct head16){_mm_set_epi64x((long long)high, (long long)low)};
+}
+
 static inline struct head16 head16_or(struct head16 a, struct head16 b)
 {
 	return (struct head16){_mm_or_si128(a.v, b.v)};
 }
 
-// a | ~b
-static inline struct head16 head16_or_not(struct head16 a, struct head16 b)
+static inline struct head16 head16_and(struct head16 a, struct head16 b)
 {
-	return (struct head16){_mm_or_si128(a.v, _mm_xor_si128(b.v, _mm_set1_epi32(-1)))};
+	return (struct head16){_mm_and_si128(a.v, b.v)};
 }
 
-// Whether no bit of the first 14 bytes is set in both.
-static inline bool head16_is_disjoint14(struct head16 a, struct head16 b)
+// Whether the first 14 bytes are the same.
+static inline bool head16_is_same14(struct head16 a, struct head16 b)
 {
-	return _mm_testz_si128(_mm_and_si128(a.v, b.v), _mm_set_epi64x(0xffffffffffff, -1));
+	return _mm_testz_si128(_mm_xor_si128(a.v, b.v), _mm_set_epi64x(0xffffffffffff, -1));
 }
 
 #else
@@ -54,19 +57,24 @@ static inline struct head16 head16_load(const uint8_t *p)
 	return h;
 }
 
+static inline struct head16 head16_set(uint64_t low, uint64_t high)
+{
+	return (struct head16){low, high};
+}
+
 static inline struct head16 head16_or(struct head16 a, struct head16 b)
 {
 	return (struct head16){a.a | b.a, a.b | b.b};
 }
 
-static inline struct head16 head16_or_not(struct head16 a, struct head16 b)
+static inline struct head16 head16_and(struct head16 a, struct head16 b)
 {
-	return (struct head16){a.a | ~b.a, a.b | ~b.b};
+	return (struct head16){a.a & b.a, a.b & b.b};
 }
 
-static inline bool head16_is_disjoint14(struct head16 a, struct head16 b)
+static inline bool head16_is_same14(struct head16 a, struct head16 b)
 {
-	return !((a.a & b.a) | (htole64(a.b & b.b) & UINT64_C(0xffffffffffff)));
+	return !((a.a ^ b.a) | (htole64(a.b ^ b.b) & UINT64_C(0xffffffffffff)));
 }
 
 #endif

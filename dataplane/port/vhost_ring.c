@@ -162,9 +162,9 @@ uint32_t vhost_ring_room(struct vhost_ring *r, uint32_t want)
 	return r->chains_each == 1 ? chains : chains / r->chains_each;
 }
 
-void vhost_ring_fetch(struct vhost_ring *r, uint32_t n)
+void vhost_ring_fetch(struct vhost_ring *r, uint32_t n, uint32_t longest)
 {
-	burst_ops->fetch(r, n);
+	burst_ops->fetch(r, n, longest);
 }
 
 // --- Dirty log: every write to guest memory while a migration runs ---

@@ -39,8 +39,12 @@ struct vhost_ring {
 
 	uint32_t n_taken;            // chains popped by the last lend
 	uint16_t taken[FRAME_BURST]; // their heads, in order
-	uint32_t n_segs;             // views in use by the last lend
-	uint32_t n_looks;            // descriptors of long chains that this call has looked at
+	// Chains at the front whose buffers were looked at for a delivery, or one to come, and bytes that each holds.
+	uint32_t n_ready, ready_len;
+	uint16_t ready[FRAME_BURST]; // their heads
+	uint8_t *ready_at[FRAME_BURST];
+	uint32_t n_segs;  // views in use by the last lend
+	uint32_t n_looks; // descriptors of long chains that this call has looked at
 	uint32_t max_segs;
 	struct frame_seg *segs; // views of frames in several pieces; owned
 	uint32_t chains_each;   // that a frame of the last delivery took, rounded up; >= 1
@@ -79,9 +83,9 @@ uint32_t vhost_ring_deliver(struct vhost_ring *r, const struct frame *f, const u
 	uint32_t n, struct port_stats *st);
 // How many frames like the last ones would find room now, at most `want`. See port_ops.tx_room.
 uint32_t vhost_ring_room(struct vhost_ring *r, uint32_t want);
-// Fetches the buffers that the next n frames will be copied to, as far as that pays. See
-// port_ops.tx_fetch.
-void vhost_ring_fetch(struct vhost_ring *r, uint32_t n);
+// Looks for the buffers that the next n frames, of `longest` bytes at most, will be copied to, and fetches them as far
+// as that pays. See port_ops.tx_fetch.
+void vhost_ring_fetch(struct vhost_ring *r, uint32_t n, uint32_t longest);
 // Tells the guest, if it wants to know, of what was published since the last call. After vq_fence().
 void vhost_ring_notify(struct vhost_ring *r, struct port_stats *st);
 
@@ -119,7 +123,7 @@ struct vhost_burst_ops {
 	void (*give_back)(struct vhost_ring *r);
 	uint32_t (*deliver)(struct vhost_ring *r, const struct frame *f, const uint8_t *list,
 		uint32_t n, struct port_stats *st);
-	void (*fetch)(struct vhost_ring *r, uint32_t n);
+	void (*fetch)(struct vhost_ring *r, uint32_t n, uint32_t longest);
 };
 extern const struct vhost_burst_ops vhost_burst_base, vhost_burst_avx2, vhost_burst_avx512;
 

@@ -43,6 +43,23 @@ static inline bool is_split(const struct frame *f)
 	return frame_shape(f) == SMALL_SHAPE && f->n_segs <= 1 && f->len <= SMALL_MAX;
 }
 
+// Begins a split frame of `len` bytes; where its segment lies is still to be said.
+static inline void begin_split(struct frame *f, uint32_t len)
+{
+	_Static_assert(
+		offsetof(struct frame, seg.len) == 12 && offsetof(struct frame, seg.base) == 16,
+		"the first 16 bytes are written at once");
+#ifdef __SSE4_1__
+	const __m128i lens = _mm_and_si128(_mm_set1_epi32((int)len), _mm_set_epi32(-1, 0, 0, -1));
+
+	_mm_store_si128((__m128i *)(void *)f,
+		_mm_add_epi32(lens, _mm_set_epi32(-(int)FRAME_HEAD, 1, SMALL_SHAPE, 0)));
+#else
+	frame_begin(f, len, FRAME_HEAD);
+	f->seg.len = len - FRAME_HEAD;
+#endif
+}
+
 static inline bool is_whole(const struct frame *f)
 {
 	return (frame_shape(f) & WHOLE_MASK) == WHOLE_SHAPE && !f->n_segs && f->len <= WHOLE_MAX;

@@ -85,12 +85,12 @@ static uint32_t vhost_user_tx_room(
 	return r ? vhost_ring_room(r, want) : want;
 }
 
-static void vhost_user_tx_fetch(struct port *port, unsigned q, uint32_t n)
+static void vhost_user_tx_fetch(struct port *port, unsigned q, uint32_t n, uint32_t longest)
 {
 	struct vhost_ring *r = ring_of(port, 2 * q);
 
 	if (r)
-		vhost_ring_fetch(r, n);
+		vhost_ring_fetch(r, n, longest);
 }
 
 static void vhost_user_notify(struct port *port, unsigned q, unsigned dirs, struct port_stats *st)

@@ -409,7 +409,7 @@ void deliver_soon(struct forward *fw, uint32_t id, uint32_t n)
 
 	if (!port->ops->tx_fetch || port_load(&port->n_txq) > 1 || !try_lock(fw, port, 0))
 		return;
-	port->ops->tx_fetch(port, 0, n);
+	port->ops->tx_fetch(port, 0, n, fw->burst->longest);
 	unlock(fw, port, 0);
 }
 

@@ -47,7 +47,7 @@ static inline __attribute__((always_inline)) int take(struct walk *w)
 		return -EBADMSG;
 	if (vq_likely(off < w->c->size && w->d.len <= w->c->size - off && w->n < w->max &&
 		      w->d.len - 1 < INT32_MAX)) {
-		w->segs[w->n] = (struct vq_seg){w->c->hva + off, w->d.len};
+		w->segs[w->n] = (struct vq_seg){w->d.len, w->c->hva + off};
 	} else {
 		n = take_split(w->m, w->c, w->d.addr, w->d.len, w->segs ? w->segs + w->n : NULL,
 			w->max - w->n);

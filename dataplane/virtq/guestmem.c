@@ -102,7 +102,7 @@ int guestmem_split(const struct guestmem *m, struct guestmem_cache *c, uint64_t 
 			part = SEG_MAX;
 		if (n == max)
 			return -ENOSPC;
-		segs[n++] = (struct vq_seg){base, (uint32_t)part};
+		segs[n++] = (struct vq_seg){(uint32_t)part, base};
 		gpa += part;
 		len -= part;
 	} while (len);

@@ -32,8 +32,8 @@ struct guestmem_cache {
 
 // A piece of guest memory as the host sees it. 12 bytes.
 struct vq_seg {
-	uint8_t *base;
 	uint32_t len;
+	uint8_t *base;
 } __attribute__((packed, aligned(4)));
 
 void guestmem_init(struct guestmem *m);

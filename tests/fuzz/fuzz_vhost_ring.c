@@ -150,7 +150,7 @@ static void pass_on(struct side *from, struct side *to, uint32_t max)
 	for (uint32_t i = 0; i < n; i++)
 		list[i] = (uint8_t)i;
 	vhost_ring_room(&to->r, max);
-	to->ops->fetch(&to->r, max);
+	to->ops->fetch(&to->r, max, max % 2 ? b.longest : 60);
 	if (n) {
 		const uint64_t before = to->st.tx_frames;
 		CHECK(to->ops->deliver(&to->r, b.f, list, n, &to->st) <= n);

@@ -227,7 +227,7 @@ void craft_lend(struct frame *f, const uint8_t *bytes, uint32_t len, uint32_t se
 		uint32_t n = len - at < seg_len ? len - at : seg_len;
 		if (n_segs == CRAFT_SEGS - 1)
 			n = len - at;
-		segs[n_segs++] = (struct frame_seg){bytes + at, n};
+		segs[n_segs++] = (struct frame_seg){n, bytes + at};
 		at += n;
 	}
 	frame_set_segs(f, segs, n_segs);

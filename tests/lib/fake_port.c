@@ -202,7 +202,7 @@ static uint32_t fake_rx(
 		const struct fake_frame *from = &fq->in[i];
 		struct frame *f = &b->f[i];
 		frame_begin(f, from->len, from->len < FRAME_HEAD ? from->len : FRAME_HEAD);
-		f->seg = (struct frame_seg){from->bytes + f->head_len, from->len - f->head_len};
+		f->seg = (struct frame_seg){from->len - f->head_len, from->bytes + f->head_len};
 		f->offload = from->offload;
 		memcpy(frame_head(f), from->bytes, f->head_len);
 		if (p->view_len && f->n_segs)
@@ -307,7 +307,7 @@ static void leave_tx(struct fake_queue *fq)
 	__atomic_store_n(&fq->in_tx, 0, __ATOMIC_RELAXED);
 }
 
-static void fake_tx_fetch(struct port *port, unsigned q, uint32_t n)
+static void fake_tx_fetch(struct port *port, unsigned q, uint32_t n, uint32_t longest)
 {
 	struct fake_port *p = fake(port);
 	struct fake_queue *fq = &p->q[q];

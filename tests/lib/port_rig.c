@@ -168,8 +168,8 @@ void rig_make(struct frame *f, struct frame_seg segs[2], uint8_t *bytes, uint32_
 	f->head_off = FRAME_HEAD_OFF;
 	memcpy(frame_head(f), bytes, f->head_len);
 	uint32_t left = len - f->head_len, first = left / 3;
-	segs[0] = (struct frame_seg){bytes + f->head_len, first};
-	segs[1] = (struct frame_seg){bytes + f->head_len + first, left - first};
+	segs[0] = (struct frame_seg){first, bytes + f->head_len};
+	segs[1] = (struct frame_seg){left - first, bytes + f->head_len + first};
 	frame_set_segs(f, segs, left ? 2 : 0);
 }
 

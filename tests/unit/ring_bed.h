@@ -145,7 +145,7 @@ static inline void make_frames(uint32_t base, uint32_t step, int moved)
 		f->head_len = (uint16_t)(len < FRAME_HEAD ? len : FRAME_HEAD);
 		f->head_off = (uint8_t)(FRAME_HEAD_OFF + moved);
 		memcpy(frame_head(f), bytes[i], f->head_len);
-		f->seg = (struct frame_seg){bytes[i] + f->head_len, len - f->head_len};
+		f->seg = (struct frame_seg){len - f->head_len, bytes[i] + f->head_len};
 		f->n_segs = f->seg.len > 0;
 	}
 }

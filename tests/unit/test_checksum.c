@@ -81,7 +81,7 @@ static void empty_pieces_do_not_count(void **state)
 	struct frame f;
 	const uint32_t len = FRAME_HEAD + 4;
 	const uint8_t *rest = bytes + FRAME_HEAD;
-	struct frame_seg some[] = {{rest, 1}, {rest + 1, 0}, {rest + 1, 3}};
+	struct frame_seg some[] = {{1, rest}, {0, rest + 1}, {3, rest + 1}};
 	craft_lend(&f, bytes, len, 100, segs, NULL);
 	frame_set_segs(&f, some, 3);
 	for (uint32_t off = 0; off < len; off++)

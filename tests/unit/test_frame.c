@@ -113,7 +113,7 @@ static void pull_passes_over_empty_segments(void **state)
 	craft_lend(&f, bytes, 100, 100, segs, NULL);
 	const uint8_t *rest = bytes + FRAME_HEAD;
 	struct frame_seg some[] = {
-		{rest, 0}, {rest, 6}, {rest + 6, 0}, {rest + 6, 100 - FRAME_HEAD - 6}};
+		{0, rest}, {6, rest}, {0, rest + 6}, {100 - FRAME_HEAD - 6, rest + 6}};
 	frame_set_segs(&f, some, 4);
 	assert_true(frame_pull(&f, FRAME_WINDOW + 7));
 	assert_int_equal(f.head_len, FRAME_WINDOW + 7);
@@ -144,7 +144,7 @@ static void copy_passes_over_segments_that_are_apart(void **state)
 	craft_lend(&f, bytes, len, 100, segs, NULL);
 	memcpy(apart[0] + 10, bytes + FRAME_HEAD, 30);
 	memcpy(apart[1] + 200, bytes + FRAME_HEAD + 30, 70);
-	struct frame_seg some[] = {{apart[0] + 10, 30}, {apart[1], 0}, {apart[1] + 200, 70}};
+	struct frame_seg some[] = {{30, apart[0] + 10}, {0, apart[1]}, {70, apart[1] + 200}};
 	frame_set_segs(&f, some, 3);
 	assert_whole(&f, len);
 	for (uint32_t off = FRAME_HEAD - 4; off < len; off++) {

@@ -407,8 +407,8 @@ static void empty_pieces_are_passed_over(void **state)
 	craft(false, false, 300);
 	struct virtio_net_hdr claim = craft_claim(&c, TCPV4, 100);
 	const uint8_t *rest = c.b + FRAME_HEAD;
-	struct frame_seg some[] = {{rest, 0}, {rest, 122}, {rest + 122, 0}, {rest + 122, 0},
-		{rest + 122, 200}, {rest + 322, 0}};
+	struct frame_seg some[] = {{0, rest}, {122, rest}, {0, rest + 122}, {0, rest + 122},
+		{200, rest + 122}, {0, rest + 322}};
 	craft_lend(&f, c.b, c.len, 100, segs, &claim);
 	frame_set_segs(&f, some, 6);
 	assert_int_equal(offload_check(&f), 0);

@@ -336,7 +336,7 @@ static void test_what_cannot_be_passed_on_is_counted(void **state)
 	rig_make(&f, segs, bytes, FRAME_HEAD);
 	for (unsigned n = 512; n <= 513; n++) {
 		for (unsigned i = 0; i < n; i++)
-			segs[i] = (struct frame_seg){bytes + FRAME_HEAD + i, 1};
+			segs[i] = (struct frame_seg){1, bytes + FRAME_HEAD + i};
 		frame_set_segs(&f, segs, n);
 		f.len = FRAME_HEAD + n;
 		assert_int_equal(r->port->ops->tx(r->port, 0, &f, list, 1, &r->st), 1);

@@ -24,7 +24,7 @@ static struct frame *lend(uint32_t len, uint32_t seq)
 	f.head_len = (uint16_t)(len < FRAME_HEAD ? len : FRAME_HEAD);
 	memcpy(payload, &seq, 4);
 	memcpy(f.buf + f.head_off, payload, f.head_len);
-	f.seg = (struct frame_seg){payload + f.head_len, len - f.head_len};
+	f.seg = (struct frame_seg){len - f.head_len, payload + f.head_len};
 	f.n_segs = len > f.head_len;
 	return &f;
 }

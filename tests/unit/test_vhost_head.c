@@ -70,10 +70,10 @@ static void test_small_frames_in_pieces(void **state)
 
 				for (unsigned p = 0; p < pieces; p++) {
 					const uint32_t n = p + 1 < pieces ? 5 : all.len - at;
-					segs[i][p] = (struct frame_seg){all.base + at, n};
+					segs[i][p] = (struct frame_seg){n, all.base + at};
 					at += n;
 				}
-				frames[i].seg = (struct frame_seg){NULL, 0};
+				frames[i].seg = (struct frame_seg){0, NULL};
 				frame_set_segs(&frames[i], segs[i], pieces);
 			}
 			for (unsigned i = 0; i < CHAINS; i++)

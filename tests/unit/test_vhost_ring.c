@@ -376,7 +376,7 @@ static void test_heads_of_any_length(void **state)
 				f->head_len = (uint16_t)rows[k].head;
 				memcpy(frame_head(f), bytes[i], rows[k].head);
 				f->seg = (struct frame_seg){
-					bytes[i] + rows[k].head, rows[k].len - rows[k].head};
+					rows[k].len - rows[k].head, bytes[i] + rows[k].head};
 				f->n_segs = f->seg.len > 0;
 			}
 			for (unsigned i = 0; i < CHAINS; i++)

@@ -88,7 +88,7 @@ static void test_fetching_ahead_changes_nothing(void **state)
 			assert_non_null(
 				guestmem_at(&bed.mem, &bed.r.cache, A, 1)); // as after a hit
 			for (unsigned n = 0; n <= FRAME_BURST; n += 7)
-				bed.ops->fetch(&bed.r, n);
+				bed.ops->fetch(&bed.r, n, SLOT - 12);
 			assert_int_equal(vq_device_avail(&bed.r.vq, RING), CHAINS);
 			assert_int_equal(n_used(), 0);
 			assert_memory_equal(bed.a, pattern, B - A);
@@ -107,10 +107,91 @@ static void test_no_more_than_a_burst_is_fetched(void **state)
 				offer((uint16_t)i,
 					(struct vring_desc){A + i % RING * SLOT, SLOT, WRITE, 0});
 			assert_non_null(guestmem_at(&bed.mem, &bed.r.cache, A, 1));
-			bed.ops->fetch(&bed.r, UINT32_MAX);
+			bed.ops->fetch(&bed.r, UINT32_MAX, 60);
 			assert_int_equal(vq_device_avail(&bed.r.vq, 1024), 1000);
 			bed_close();
 		}
+}
+
+static uint32_t random_state;
+
+static uint32_t rnd(uint32_t below)
+{
+	random_state = random_state * 1664525u + 1013904223u;
+	return (uint32_t)((uint64_t)(random_state >> 8) * below >> 24);
+}
+
+// What a guest has got.
+static struct got {
+	uint8_t memory[END - A];
+	struct vring_used_elem used[RING];
+	struct port_stats st;
+	unsigned n_used;
+} plain, fetched;
+
+static void lengthen(unsigned i, uint32_t len)
+{
+	memset(bytes[i] + frames[i].len, 0x5a, len - frames[i].len);
+	frames[i].n_segs = 1;
+	frames[i].seg = (struct frame_seg){len - frames[i].head_len, bytes[i] + frames[i].head_len};
+	frames[i].len = len;
+}
+
+// A guest that offers buffers of several lengths, and deliveries of several frames; before most, what is looked
+// for ahead: fewer or more than come then, longer or shorter ones. The same for the same seed, but for `fetch`.
+static void random_deliveries(
+	const struct vhost_burst_ops *ops, unsigned k, uint32_t seed, bool fetch, struct got *got)
+{
+	static const uint32_t lens[] = {60, 64, 80, 96, 200, 230};
+	uint8_t backwards[CHAINS];
+	unsigned offered = 0;
+
+	for (unsigned i = 0; i < CHAINS; i++)
+		backwards[i] = (uint8_t)(CHAINS - 1 - i);
+
+	random_state = seed;
+	bed_open(ops, k % 2 ? MODERN : MODERN | FEATURE(VIRTIO_NET_F_MRG_RXBUF), RING,
+		(uint16_t)(RING - 3), false);
+	bed.r.ahead = aheads[k % N(aheads)];
+	for (unsigned i = 0; i < 12; i++) {
+		for (unsigned n = rnd(CHAINS); n && offered - n_used() < RING; n--, offered++) {
+			const uint32_t len = rnd(6) ? SLOT - 1 : 12 + lens[rnd(N(lens))];
+			offer((uint16_t)(offered % RING),
+				(struct vring_desc){A + offered % RING * SLOT, len, WRITE, 0});
+		}
+		const uint32_t n = rnd(CHAINS), longest = lens[rnd(N(lens))];
+		if (rnd(4) && fetch)
+			ops->fetch(&bed.r, n, longest);
+		make_frames(lens[rnd(4)], rnd(3) ? 0 : 1 + rnd(6), 0);
+		if (rnd(3) == 0) // the first may be too long for its buffer, others not
+			lengthen(0, 300);
+		ops->deliver(&bed.r, frames, rnd(2) ? list : backwards, 1 + rnd(CHAINS), &bed.st);
+	}
+	memcpy(got->memory, bed.a, B - A);
+	memcpy(got->memory + (B - A), bed.b, END - B);
+	memcpy(got->used, bed.used->ring, sizeof(got->used));
+	got->st = bed.st;
+	got->n_used = n_used();
+	assert_false(bed.r.vq.broken);
+	bed_close();
+}
+
+// Were it used for longer frames, or once more, or for others, frames would be cut or lost, or lie where no buffer is.
+static void test_what_is_looked_for_ahead_changes_nothing(void **state)
+{
+	unsigned n = 0;
+
+	for (unsigned s = 0; sets[s]; s++)
+		for (unsigned k = 0; k < 400; k++) {
+			random_deliveries(sets[s], k, k + 1, false, &plain);
+			random_deliveries(sets[s], k, k + 1, true, &fetched);
+			assert_int_equal(plain.n_used, fetched.n_used);
+			assert_memory_equal(plain.memory, fetched.memory, sizeof(plain.memory));
+			assert_memory_equal(plain.used, fetched.used, sizeof(plain.used));
+			assert_memory_equal(&plain.st, &fetched.st, sizeof(plain.st));
+			n += plain.n_used;
+		}
+	assert_true(n > 400 * 20);
 }
 
 int main(void)
@@ -121,6 +202,7 @@ int main(void)
 		cmocka_unit_test(test_no_more_is_lent_than_asked_for),
 		cmocka_unit_test(test_fetching_ahead_changes_nothing),
 		cmocka_unit_test(test_no_more_than_a_burst_is_fetched),
+		cmocka_unit_test(test_what_is_looked_for_ahead_changes_nothing),
 	};
 	return cmocka_run_group_tests(tests, choose_sets, NULL);
 }

@@ -160,7 +160,7 @@ static inline void frame_of(struct frame *f, struct frame_seg *seg, uint8_t *byt
 	f->head_len = (uint16_t)(len < FRAME_HEAD ? len : FRAME_HEAD);
 	f->head_off = FRAME_HEAD_OFF;
 	memcpy(frame_head(f), bytes, f->head_len);
-	*seg = (struct frame_seg){bytes + f->head_len, len - f->head_len};
+	*seg = (struct frame_seg){len - f->head_len, bytes + f->head_len};
 	frame_set_segs(f, seg, seg->len > 0);
 }
 
