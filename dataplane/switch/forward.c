@@ -26,7 +26,7 @@ void forward_init(struct forward *fw, uint32_t worker, bool shared, struct fdb *
 	fw->loops = key_burst_choose();
 }
 
-// Bursts without news after which sources are sampled, one in SAMPLE of bursts above a size.
+// Bursts without news after which sources are sampled, in one of SAMPLE bursts above a size.
 #define QUIET_BURSTS 16u
 #define SAMPLE       16u
 #define SAMPLE_ABOVE 16u
@@ -154,20 +154,16 @@ static bool source_changed(struct forward *fw, uint64_t key, uint32_t where, uin
 	return *budget && learn(fw, key, budget);
 }
 
-// Which sources of a burst are looked at. All of them, while addresses come or move; after a while
-// without news one in SAMPLE, from a place that the cycle counter picks, as long as the burst is
-// large. A station that has moved is noticed within a few of its frames, or at once in a small
-// burst (as an announcement is); one that goes on sending is renewed often enough.
-struct sample {
-	uint32_t first, step;
-};
-
-static struct sample sample_sources(const struct forward *fw, const struct frame_list *list)
+// Whether the sources of a burst are looked at. Always, while addresses come or move; after a while
+// without news in one of SAMPLE passes, that the cycle counter picks, as long as the burst is large:
+// look-ups of a whole burst wait for each other's lines, a few would wait for their own. A station that
+// has moved is noticed within some bursts, or at once in a small one (as an announcement is); one that goes
+// on sending is renewed often enough.
+static bool are_sources_due(const struct forward *fw, const struct frame_list *list)
 {
-	if (fw->rxq->lane->quiet < QUIET_BURSTS || list->n <= SAMPLE_ABOVE)
-		return (struct sample){.first = 0, .step = 1};
 	// The low bits of the counter may not be random on each machine.
-	return (struct sample){.first = (fw->cycles ^ fw->cycles >> 7) % SAMPLE, .step = SAMPLE};
+	return fw->rxq->lane->quiet < QUIET_BURSTS || list->n <= SAMPLE_ABOVE ||
+	       (fw->cycles ^ fw->cycles >> 7) % SAMPLE == 0;
 }
 
 // Whether all are the one that the lane knows, for keys that were made anew.
@@ -183,14 +179,13 @@ static bool sources_known(const struct forward *fw, const struct frame_list *lis
 
 // Looks at sources one by one: learns, and renews. Returns the last frame that was looked at, or -1 if
 // its source has to be tried again; whether there was news in *news.
-static int learn_sources(
-	struct forward *fw, const struct frame_list *list, struct sample sample, bool *news)
+static int learn_sources(struct forward *fw, const struct frame_list *list, bool *news)
 {
 	const uint32_t id = fw->rxq->id, now = fw->now;
 	uint32_t budget = LEARN_MAX, at = 0;
 	bool known = false;
 
-	for (uint32_t i = sample.first; i < list->n; i += sample.step) {
+	for (uint32_t i = 0; i < list->n; i++) {
 		at = list->f[i];
 		uint32_t where;
 		const uint32_t slot = fdb_find(fw->fdb, fw->key.src[at], &where);
@@ -207,18 +202,16 @@ static int learn_sources(
 
 static void sources(struct forward *fw, const struct frame_list *list)
 {
-	const struct sample sample = sample_sources(fw, list);
 	struct lane *lane = fw->rxq->lane;
 	bool news = false;
 	int last;
 
 	// Most often all frames are at hand, and nothing is new.
 	if (likely(list->n == fw->burst->n &&
-		    fw->loops->is_known(fw->fdb, fw->key.src, sample.first, list->n, sample.step,
-			    fw->rxq->id, fw->now)))
-		last = (int)(list->n - 1 - (list->n - 1 - sample.first) % sample.step);
+		    fw->loops->is_known(fw->fdb, fw->key.src, list->n, fw->rxq->id, fw->now)))
+		last = (int)list->n - 1;
 	else
-		last = learn_sources(fw, list, sample, &news);
+		last = learn_sources(fw, list, &news);
 	lane->quiet = news ? 0 : lane->quiet + (lane->quiet < QUIET_BURSTS);
 	// Most probably the next burst begins with the last source that was looked at.
 	if (last >= 0) {
@@ -394,7 +387,7 @@ static void forward_apart(struct forward *fw, struct key_classes c, bool src_kno
 		list_addresses(fw, &list);
 	if (unlikely(in->policy != NULL))
 		policy_filter(in->policy, fw->cycles, fw->burst->f, &list, fw->rxq->stats);
-	if (!src_known)
+	if (!src_known && are_sources_due(fw, &list))
 		sources(fw, &list);
 	destinations(fw, &list);
 	remember_destination(fw, &list);

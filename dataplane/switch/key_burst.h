@@ -33,10 +33,9 @@ struct key_burst_ops {
 	// not, what port[] holds means nothing.
 	bool (*find)(const struct fdb *fdb, const uint64_t *key, uint32_t n, uint8_t *port);
 
-	// Whether every `step`th of n keys from `first` on is known to be on `port`, and was seen in
-	// second `now` already.
-	bool (*is_known)(const struct fdb *fdb, const uint64_t *key, uint32_t first, uint32_t n,
-		uint32_t step, uint32_t port, uint32_t now);
+	// Whether the first n keys are all known to be on `port`, and were seen in second `now` already.
+	bool (*is_known)(const struct fdb *fdb, const uint64_t *key, uint32_t n, uint32_t port,
+		uint32_t now);
 
 	// Makes the lists of the ports that port[0] to port[n - 1] name: indexes of frames, in their order.
 	// Lists are empty before; port[] has FRAME_BURST bytes and touched[] one place more than ports can be.

@@ -167,14 +167,14 @@ static struct key_classes read(struct burst_keys *keys, const struct burst *b, u
 
 // --- Looking up ---
 
+// Where a burst's keys are in the table. `word` is what is expected there, and of use while that is found out.
+struct places {
+	uint64_t slot[FRAME_BURST], where[FRAME_BURST], word[FRAME_BURST];
+};
+
 #ifdef FIND_WIDE
 
 #define GROUP 4u // keys in a vector
-
-// Of a burst's keys: the slots of first choice, the words that are expected there, and how what is there differs.
-struct places {
-	uint64_t slot[FRAME_BURST], word[FRAME_BURST], differs[FRAME_BURST];
-};
 
 // As fdb_mix(), four keys.
 static inline __m256i mix(__m256i key, const __m256i *secret)
@@ -190,8 +190,8 @@ static inline __m256i mix(__m256i key, const __m256i *secret)
 	return _mm256_xor_si256(key, _mm256_slli_epi64(by, 28));
 }
 
-// Makes the places of n keys, a multiple of GROUP, and starts fetching them.
-static inline void places_make(
+// Says where n keys, a multiple of GROUP, are by their first choice, and starts fetching that.
+static inline void choose_first(
 	struct places *p, const struct fdb *fdb, const uint64_t *key, uint32_t n)
 {
 	const uint64_t *slots = fdb->slots;
@@ -230,7 +230,8 @@ static inline uint32_t same_address(__m256i differs)
 		_mm256_castsi256_pd(_mm256_cmpeq_epi64(others, _mm256_setzero_si256())));
 }
 
-// Looks at the slots of first choice of n <= HALF keys from `first` on. Returns a bit for each that is not there.
+// Looks at the slots of first choice of n <= HALF keys from `first` on. Returns a bit for each key that is not there;
+// of the others where[] is right in its lower bits.
 static inline uint64_t look(struct places *p, const uint64_t *slots, uint32_t first, uint32_t n)
 {
 	uint64_t there = 0;
@@ -243,7 +244,7 @@ static inline uint64_t look(struct places *p, const uint64_t *slots, uint32_t fi
 		const __m256i differs = _mm256_xor_si256(has,
 			_mm256_loadu_si256((const __m256i *)(const void *)&p->word[first + i]));
 
-		_mm256_storeu_si256((__m256i *)(void *)&p->differs[first + i], differs);
+		_mm256_storeu_si256((__m256i *)(void *)&p->where[first + i], differs);
 		there |= (uint64_t)same_address(differs) << i;
 	}
 	return ~there & low_bits(n);
@@ -252,92 +253,99 @@ static inline uint64_t look(struct places *p, const uint64_t *slots, uint32_t fi
 // Looks through the line of first choice of the i-th key, without a branch that depends on where it is.
 static inline bool look_around(struct places *p, const uint64_t *slots, uint32_t i)
 {
-	const uint64_t *line = &slots[p->slot[i] & ~(uint64_t)(FDB_WAYS - 1)];
-	const __m256i *v = (const __m256i *)(const void *)line;
+	const uint64_t line = p->slot[i] & ~(uint64_t)(FDB_WAYS - 1);
+	const __m256i *v = (const __m256i *)(const void *)&slots[line];
 	const __m256i word = _mm256_set1_epi64x((long long)p->word[i]);
 	const __m256i low = _mm256_xor_si256(_mm256_load_si256(v), word);
 	const __m256i high = _mm256_xor_si256(_mm256_load_si256(v + 1), word);
 	const uint32_t found = same_address(low) | same_address(high) << GROUP;
+	const uint32_t way = (uint32_t)__builtin_ctz(found | 1u << (FDB_WAYS - 1));
 	uint64_t differs[FDB_WAYS];
 
 	_mm256_storeu_si256((__m256i *)(void *)differs, low);
 	_mm256_storeu_si256((__m256i *)(void *)&differs[GROUP], high);
-	p->differs[i] = differs[(uint32_t)__builtin_ctz(found | 1u << (FDB_WAYS - 1))];
+	p->slot[i] = line | way;
+	p->where[i] = differs[way];
 	return found;
 }
 
-// Looks up the first n keys, a multiple of GROUP, as find().
-static bool find_wide(const struct fdb *fdb, const uint64_t *key, uint32_t n, uint8_t *port)
+// As locate(), as many of n keys as groups can be made of. How many is in *n.
+static inline bool locate_wide(
+	struct places *p, const struct fdb *fdb, const uint64_t *key, uint32_t *n)
 {
 	const uint64_t *slots = fdb->slots;
-	struct places p;
 
-	places_make(&p, fdb, key, n);
-	for (uint32_t first = 0; first < n; first += HALF) {
-		uint64_t far = look(&p, slots, first, n - first < HALF ? n - first : HALF);
+	*n -= *n % GROUP;
+	choose_first(p, fdb, key, *n);
+	for (uint32_t first = 0; first < *n; first += HALF) {
+		uint64_t far = look(p, slots, first, *n - first < HALF ? *n - first : HALF);
 
 		for (; far; far &= far - 1) {
 			const uint32_t i = first + (uint32_t)__builtin_ctzll(far);
 			uint32_t where;
-			if (likely(look_around(&p, slots, i)))
+			if (likely(look_around(p, slots, i)))
 				continue;
-			if (fdb_find(fdb, key[i], &where) == FDB_NONE)
+			p->slot[i] = fdb_find(fdb, key[i], &where);
+			if (p->slot[i] == FDB_NONE)
 				return false;
-			p.differs[i] = where;
+			p->where[i] = where;
 		}
 	}
-	for (uint32_t i = 0; i < n; i++)
-		port[i] = (uint8_t)FDB_PORT(p.differs[i]);
 	return true;
 }
 
 #else
 
-#define GROUP (FRAME_BURST + 1)
-
-static bool find_wide(const struct fdb *fdb, const uint64_t *key, uint32_t n, uint8_t *port)
+static inline bool locate_wide(
+	struct places *p, const struct fdb *fdb, const uint64_t *key, uint32_t *n)
 {
+	*n = 0;
 	return true;
 }
 
 #endif
 
-static bool find(const struct fdb *fdb, const uint64_t *key, uint32_t n, uint8_t *port)
+// Finds out where n keys are: their slots, and `where` (in the lower bits). False if one is not known.
+static inline bool locate(struct places *p, const struct fdb *fdb, const uint64_t *key, uint32_t n)
 {
-	uint32_t i = n / GROUP * GROUP;
+	uint32_t i = n;
 
-	if (i && !find_wide(fdb, key, i, port))
+	if (!locate_wide(p, fdb, key, &i))
 		return false;
 	for (; i < n; i++) {
 		uint32_t where;
-		if (unlikely(fdb_find(fdb, key[i], &where) == FDB_NONE))
+
+		p->slot[i] = fdb_find(fdb, key[i], &where);
+		p->where[i] = where;
+		if (unlikely(p->slot[i] == FDB_NONE))
 			return false;
-		port[i] = (uint8_t)FDB_PORT(where);
 	}
 	return true;
 }
 
-static bool is_known(const struct fdb *fdb, const uint64_t *key, uint32_t first, uint32_t n,
-	uint32_t step, uint32_t port, uint32_t now)
+static bool find(const struct fdb *fdb, const uint64_t *key, uint32_t n, uint8_t *port)
 {
-	uint32_t slot[FRAME_BURST], n_slots = 0, differs = 0;
+	struct places p;
 
-	// Few are looked at, so that most often they are in no near cache.
-	for (uint32_t i = first; i < n; i += step) {
-		const uint32_t at = fdb_slot(fdb, fdb_mix(fdb, key[i]));
-		__builtin_prefetch(&fdb->slots[at]);
-		__builtin_prefetch(&fdb->seen[at]);
-	}
-	for (uint32_t i = first; i < n; i += step) {
-		uint32_t where;
+	if (!locate(&p, fdb, key, n))
+		return false;
+	for (uint32_t i = 0; i < n; i++)
+		port[i] = (uint8_t)FDB_PORT(p.where[i]);
+	return true;
+}
 
-		slot[n_slots] = fdb_find(fdb, key[i], &where);
-		if (unlikely(slot[n_slots++] == FDB_NONE))
-			return false;
-		differs |= FDB_PORT(where) ^ port;
-	}
-	for (uint32_t i = 0; i < n_slots; i++)
-		differs |= __atomic_load_n(fdb_seen(fdb, slot[i]), __ATOMIC_RELAXED) ^ now;
+static bool is_known(
+	const struct fdb *fdb, const uint64_t *key, uint32_t n, uint32_t port, uint32_t now)
+{
+	struct places p;
+	uint32_t differs = 0;
+
+	if (!locate(&p, fdb, key, n))
+		return false;
+	for (uint32_t i = 0; i < n; i++)
+		differs |= ((uint32_t)FDB_PORT(p.where[i]) ^ port) |
+			   (__atomic_load_n(fdb_seen(fdb, (uint32_t)p.slot[i]), __ATOMIC_RELAXED) ^
+				   now);
 	return !differs;
 }
 
