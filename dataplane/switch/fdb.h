@@ -6,7 +6,7 @@
 // of another. A secret permutation (a guest that knew it could aim at one place) turns an address into a
 // number: its first bits are the slot of first choice, the others are kept in the word. Slots that share
 // a cache line are a line: who finds the slot taken gets another of that line, or of a second one that the
-// word itself names. So nearly every look-up touches one line, most of them one word, and an address
+// number names too. So nearly every look-up touches one line, most of them one word, and an address
 // without room is rare at the highest fill.
 //
 // Look-up takes no lock. Should an entry come or go meanwhile, one frame sees a port that was right or wrong for it a
@@ -54,8 +54,8 @@ _Static_assert(FDB_WAYS * sizeof(uint64_t) == 64, "a line is a cache line");
 
 struct fdb {
 	uint64_t *slots;
-	uint32_t *
-		seen; // of each slot: seconds of CLOCK_MONOTONIC; stored by the worker of the source port
+	// Of each slot, seconds of CLOCK_MONOTONIC; stored by the worker of the source port.
+	uint32_t *seen;
 	uint32_t secret[3]; // odd multipliers
 	uint32_t shift;     // FDB_KEY_BITS - log2(slots)
 	uint32_t n_slots;
@@ -64,8 +64,8 @@ struct fdb {
 	pthread_mutex_t lock __attribute__((aligned(64)));
 	// Under lock (n also read without).
 	uint32_t n, max;
-	uint32_t
-		room; // half the slots, or less: a fuller table is slower, and may have no slot for an address
+	// Half the slots, or less: a fuller table is slower, and may have no slot for an address.
+	uint32_t room;
 	uint32_t n_static;
 	uint32_t hand;            // line where the next search for a victim begins
 	uint32_t owned[PORT_MAX]; // learnt entries of each port
@@ -88,9 +88,9 @@ static inline uint16_t fdb_key_vid(uint64_t key)
 int fdb_new(uint32_t max, uint32_t room, struct fdb **out);
 void fdb_free(struct fdb *fdb);
 
-// A permutation of FDB_KEY_BITS bits: no two keys give the same. Each half of the key changes the other, in
-// turns; with a turn less, rows of addresses that differ in one byte meet in few lines for some secrets. Of
-// 32 by 32 bits each, so that a vector does several keys at once.
+// A permutation of FDB_KEY_BITS bits: no two keys give the same. The lower 32 bits of the key change the upper 28 and
+// the other way round, in turns; with a turn less, rows of addresses that differ in one byte meet in few lines for
+// some secrets. Each multiplies 32 bits by 32, so that a vector does several keys at once.
 static inline uint64_t fdb_mix(const struct fdb *fdb, uint64_t key)
 {
 	key ^= (uint64_t)((uint32_t)key * fdb->secret[0] >> 4) << 32;
