@@ -110,28 +110,23 @@ struct lending {
 	struct head16 ones, common; // bits that are set in any frame, and in all
 };
 
-static inline struct lending lending_none(void)
-{
-	return (struct lending){.common = head16_set(UINT64_MAX, UINT64_MAX)};
-}
-
-// Lends n chains that are flat and longer than a head. False if one asks for something: then all are to be lent
-// anew. A loop for each caller: what it knows is not asked for each frame.
-static inline __attribute__((always_inline)) bool lend_all(struct lending *l, struct burst *b,
+// Lends the first of n chains, all flat and longer than a head, up to one that asks for something. A loop for each
+// caller: what it knows is not asked for each frame.
+static inline __attribute__((always_inline)) void lend_all(struct lending *l, struct burst *b,
 	const struct view *v, uint32_t n, const uint8_t *const *at, const uint32_t *len,
 	bool is_fetched, bool offloads)
 {
 	struct lending now = *l;
-	uint32_t claims = 0;
+	uint32_t i;
 
-	for (uint32_t i = 0; i < n; i++) {
+	for (i = 0; i < n; i++) {
 		struct frame *f = &b->f[i];
 		const uint8_t *p = at[i];
 
 		if (!is_fetched && i + v->ahead < n)
 			fetch(at[i + v->ahead], v->hdr_len);
-		if (offloads)
-			claims |= claims_of(p);
+		if (offloads && unlikely(claims_of(p)))
+			break;
 		p += v->hdr_len;
 		begin_split(f, len[i]);
 		f->seg.base = p + FRAME_HEAD;
@@ -139,9 +134,8 @@ static inline __attribute__((always_inline)) bool lend_all(struct lending *l, st
 		now.ones = head16_or(now.ones, start);
 		now.common = head16_and(now.common, start);
 	}
-	now.i = now.k = n;
+	now.i = now.k = i;
 	*l = now;
-	return !claims;
 }
 
 // Lends chains as long as they are common, at most up to the n-th, and fetches the first lines of those further on.
@@ -208,9 +202,9 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, uint32_t max, struct
 {
 	const uint8_t *at[FRAME_BURST];
 	uint32_t len[FRAME_BURST], n, good;
-	struct lending l = lending_none();
+	struct lending l = {.common = head16_set(UINT64_MAX, UINT64_MAX)};
 	struct view v = view_of(r);
-	bool odd = false, lent;
+	bool odd = false;
 
 	burst_begin(b);
 	r->n_taken = r->n_segs = r->n_looks = 0;
@@ -227,14 +221,13 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, uint32_t max, struct
 		n = good;
 	}
 	struct lengths all = lengths_of(len, n);
-	if (unlikely(odd || all.shortest <= FRAME_HEAD))
-		lent = false;
-	else if (n <= v.ahead && !r->offloads)
-		lent = lend_all(&l, b, &v, n, at, len, true, false);
-	else
-		lent = lend_all(&l, b, &v, n, at, len, false, r->offloads);
-	if (unlikely(!lent)) {
-		l = lending_none();
+	if (likely(!odd && all.shortest > FRAME_HEAD)) {
+		if (n <= v.ahead && !r->offloads)
+			lend_all(&l, b, &v, n, at, len, true, false);
+		else
+			lend_all(&l, b, &v, n, at, len, false, r->offloads);
+	}
+	if (unlikely(l.i < n)) {
 		do
 			lend_run(&l, b, &v, n, at, len, r->offloads);
 		while (l.i < n && lend_odd(r, &l, b, len, st));

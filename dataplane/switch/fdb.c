@@ -255,6 +255,8 @@ static uint32_t slot_make(
 
 	if (slot != FDB_NONE && fdb->n < fdb->max)
 		return slot;
+	if (fdb->n < fdb->max)
+		__atomic_store_n(&fdb->crowded, true, __ATOMIC_RELAXED);
 	const uint64_t mixed = fdb_mix(fdb, key);
 	const uint32_t first = fdb_slot(fdb, mixed);
 	struct victim v = victim_for(fdb, port, now);

@@ -66,8 +66,10 @@ struct fdb {
 	uint32_t n, max;
 	// Half the slots, or less: a fuller table is slower, and may have no slot for an address.
 	uint32_t room;
+	// An address found no slot, though fewer are known than may be. Read without the lock too.
+	bool crowded;
 	uint32_t n_static;
-	uint32_t hand;            // line where the next search for a victim begins
+	uint32_t hand;            // slot in whose line the next search for a victim begins
 	uint32_t owned[PORT_MAX]; // learnt entries of each port
 	uint32_t n_owners;        // ports with any
 };
@@ -187,6 +189,13 @@ uint32_t fdb_sweep(struct fdb *fdb, fdb_select *want, void *ctx);
 // Control. Calls `each` for every entry until it returns non-zero, and returns that.
 int fdb_foreach(const struct fdb *fdb,
 	int (*each)(void *ctx, uint64_t key, uint32_t where, uint32_t seen), void *ctx);
+
+// Whether a larger table would be better: quicker, or with a slot for an address that found none. Any thread.
+static inline bool fdb_is_small(const struct fdb *fdb)
+{
+	return __atomic_load_n(&fdb->n, __ATOMIC_RELAXED) > fdb->room ||
+	       __atomic_load_n(&fdb->crowded, __ATOMIC_RELAXED);
+}
 
 static inline uint32_t fdb_count(const struct fdb *fdb)
 {

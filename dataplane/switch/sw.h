@@ -115,5 +115,6 @@ static inline uint32_t sw_fdb_room(uint32_t max)
 	return max < SW_FDB_ROOM ? max : SW_FDB_ROOM;
 }
 
-// Makes the table larger, unless it holds as many as it may. Without memory it stays as it is.
+// Makes the table larger, unless it holds as many addresses as it may or has many times the slots for them. Without
+// memory it stays as it is.
 void sw_grow_fdb(struct sw *sw);

@@ -125,7 +125,8 @@ void sw_grow_fdb(struct sw *sw)
 {
 	const struct fdb *fdb = sw->common.fdb;
 
-	if (fdb_count(fdb) < fdb->max)
+	// A flood must not make it grow for ever.
+	if (fdb_count(fdb) < fdb->max && fdb->room / GROWTH < fdb->max)
 		replace(sw, fdb->max, fdb->room + 1);
 }
 

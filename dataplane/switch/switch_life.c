@@ -305,7 +305,7 @@ void switch_tick(struct sw *sw)
 	const uint32_t now = clock_s();
 
 	sw_age(sw);
-	if (fdb_count(sw->common.fdb) > sw->common.fdb->room)
+	if (fdb_is_small(sw->common.fdb))
 		sw_grow_fdb(sw);
 	for (struct sw_port *p = sw->ports; p; p = p->next) {
 		flush_if_down(sw, p);

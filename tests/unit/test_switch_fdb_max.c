@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Another size of the table of addresses: what is kept, what goes, and frames that go on.
+#include "dataplane/port/cycles.h"
 #include "dataplane/switch/fdb.h"
 #include "dataplane/switch/sw.h"
 
@@ -127,6 +128,10 @@ static void fewer_than_the_static_ones_is_refused(void **state)
 	assert_int_equal(n, 40);
 	assert_int_equal(max, FDB_MAX_DEFAULT);
 	assert_int_equal(switch_set_fdb_max(sw, 40, &err), 0);
+	const struct fdb *full = sw->common.fdb; // a larger one would hold no more
+	assert_int_equal(
+		switch_fdb_add(sw, (const uint8_t[]){2, 0, 0, 9, 0, 0}, 1, "a", &err), -ENOSPC);
+	assert_ptr_equal(sw->common.fdb, full);
 	switch_free(sw);
 }
 
@@ -151,6 +156,7 @@ static void a_table_grows_with_what_is_known(void **state)
 	switch_fdb_size(sw, &before, &limit);
 	assert_true(before > SW_FDB_ROOM); // there were slots for nearly all
 	assert_int_equal(sw->common.fdb->room, SW_FDB_ROOM);
+	sw->common.fdb->crowded = false; // as if all had found one
 	switch_tick(sw);
 	assert_true(sw->common.fdb->room > before);
 	switch_fdb_size(sw, &n, &limit);
@@ -160,6 +166,39 @@ static void a_table_grows_with_what_is_known(void **state)
 	assert_false(switch_event_next(sw, &ev)); // nobody was forgotten
 	add_static(sw, "b", 0, max - before);
 	assert_in_range(fdb_count(sw->common.fdb), max - 100, max); // one may replace another
+	switch_free(sw);
+}
+
+// An address for which both its lines are full is learnt after the next tick, however few others are known.
+static void a_table_grows_where_it_is_crowded(void **state)
+{
+	struct sw *sw = load_switch(1);
+	struct fdb *fdb = sw->common.fdb;
+	struct fdb_change change;
+	const uint64_t mixed = fdb_mix(fdb, fdb_key(2, 1));
+	enum fdb_result r = FDB_LEARNT;
+	uint64_t key = 0;
+	uint32_t n = 0;
+
+	load_port(sw, "a", 1);
+	for (; r == FDB_LEARNT && n <= 2 * FDB_WAYS; n++) {
+		// The same first slot and second line, but another address.
+		key = fdb_unmix(fdb, mixed ^ (uint64_t)n << 32);
+		r = fdb_learn(fdb, key, 0, clock_s(), &change);
+	}
+	assert_int_equal(r, FDB_FULL);
+	assert_int_equal(n, 2 * FDB_WAYS + 1);
+	switch_tick(sw);
+	assert_ptr_not_equal(sw->common.fdb, fdb);
+	assert_int_equal(fdb_count(sw->common.fdb), 2 * FDB_WAYS);
+	assert_int_equal(fdb_learn(sw->common.fdb, key, 0, clock_s(), &change), FDB_LEARNT);
+	fdb = sw->common.fdb;
+	switch_tick(sw); // and no further
+	assert_ptr_equal(sw->common.fdb, fdb);
+	assert_int_equal(switch_set_fdb_max(sw, 64, NULL), 0);
+	for (unsigned i = 0; i < 20; i++)
+		sw_grow_fdb(sw);
+	assert_in_range(sw->common.fdb->room, 64, 64 * 16);
 	switch_free(sw);
 }
 
@@ -232,6 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_addresses_move_into_a_larger_table),
 		cmocka_unit_test(a_table_grows_with_what_is_known),
+		cmocka_unit_test(a_table_grows_where_it_is_crowded),
 		cmocka_unit_test(what_is_set_by_hand_makes_room),
 		cmocka_unit_test(a_smaller_table_keeps_what_counts),
 		cmocka_unit_test(fewer_than_the_static_ones_is_refused),
