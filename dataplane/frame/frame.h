@@ -70,14 +70,23 @@ _Static_assert(offsetof(struct frame, buf) + FRAME_HEADROOM + FRAME_HEAD == 64,
 	"a frame as received fills its first line");
 _Static_assert(sizeof(struct frame) == 5 * 64, "frames tile a burst");
 
+// What the first 14 bytes of several heads are together: addresses and type. Where both are equal all heads are. (The
+// last two bytes are of use to nobody: 16 are one register.)
+struct head_sum {
+	uint8_t any[16]; // bits that are set in any of them
+	uint8_t least
+		[16]; // the lowest value of each two bytes, taken as a number in the machine's order
+} __attribute__((aligned(16)));
+
 // A burst: frames lent by one receive queue, all given back together.
 struct burst {
 	uint32_t n;       // frames lent
 	uint32_t flags;   // OR of all the frames' flags
 	uint32_t bytes;   // sum of all the frames' lengths
 	uint32_t longest; // length of the longest
-	// A port that finds out in passing says so; the worker clears it before each rx.
-	bool is_uniform; // all frames begin with the same 14 bytes: addresses and type
+	// Whether `begin` says it: of a port that finds out in passing. The worker clears it before each rx.
+	bool is_summed;
+	struct head_sum begin; // how the frames begin
 	struct frame f[FRAME_BURST];
 };
 

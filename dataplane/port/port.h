@@ -133,7 +133,8 @@ struct port_ops {
 	bool rx_spills;
 	// W. Gives the frames of the last rx back, once, after all destinations have copied.
 	void (*rx_done)(struct port *port, unsigned q, struct burst *b);
-	// W. Copies the frames f[list[0..n)] into queue `q` in this order and publishes them once.
+	// W. Copies the frames f[list[0..n)] into queue `q` in this order, in which `list` ascends, and publishes them
+	// once.
 	// Stops at the first that finds no room; frames that can never fit are dropped, counted in
 	// *st, and passed over. Returns how many entries of `list` were dealt with. Counts tx_*.
 	uint32_t (*tx)(struct port *port, unsigned q, const struct frame *f, const uint8_t *list,

@@ -46,13 +46,19 @@ static inline const struct vring_desc *wide_heads(const struct view *v, uint32_t
 	return &v->desc[first];
 }
 
-// The addresses, and the lengths, flags and next of four descriptors.
+// Of four descriptors the addresses, and lengths, flags and next: of the first, the third, the second and the fourth.
 static inline void wide_descs(const struct vring_desc *d, __m256i *addr, __m256i *meta)
 {
 	const __m256i a = wide_load32(d), b = wide_load32(d + 2);
 
-	*addr = _mm256_permute4x64_epi64(_mm256_unpacklo_epi64(a, b), 0xd8);
-	*meta = _mm256_permute4x64_epi64(_mm256_unpackhi_epi64(a, b), 0xd8);
+	*addr = _mm256_unpacklo_epi64(a, b);
+	*meta = _mm256_unpackhi_epi64(a, b);
+}
+
+// Stores four addresses that are in the order of wide_descs().
+static inline void wide_store_at(void *at, __m256i where)
+{
+	_mm256_storeu_si256((__m256i *)at, _mm256_permute4x64_epi64(where, 0xd8));
 }
 
 // Where four ranges are, if they lie in the region of the last hit. What is returned is negative for each
@@ -63,7 +69,7 @@ static inline __m256i wide_at(const struct view *v, __m256i addr, __m256i len, _
 	const __m256i end = _mm256_add_epi64(off, len);
 	const __m256i left = _mm256_sub_epi64(wide_set(v->size), end);
 
-	*at = _mm256_add_epi64(off, wide_set((uintptr_t)v->hva));
+	*at = _mm256_add_epi64(addr, wide_set(v->to_host));
 	return _mm256_or_si256(_mm256_or_si256(off, end), left);
 }
 
@@ -72,41 +78,38 @@ static inline bool wide_is_any_negative(__m256i v)
 	return _mm256_movemask_pd(_mm256_castsi256_pd(v));
 }
 
-static inline __m256i wide_len(__m256i meta)
-{
-	return _mm256_and_si256(meta, wide_set(0xffffffff));
-}
+// Length and flags of descriptors, as one number: what other flags are set is added to the length, or missing.
+#define META_MASK        ((UINT64_C(1) << 48) - 1)
+#define META(flags, len) ((uint64_t)(flags) << 32 | (len))
 
-// Negative where the flags are not these.
-static inline __m256i wide_flags(__m256i meta, uint64_t flags)
+static inline __m256i wide_meta(__m256i meta)
 {
-	const __m256i has = _mm256_and_si256(meta, wide_set(0xffffull << 32));
-
-	return _mm256_sub_epi64(
-		_mm256_setzero_si256(), _mm256_xor_si256(has, wide_set(flags << 32)));
+	return _mm256_and_si256(meta, wide_set(META_MASK));
 }
 
 // Four of wide_sources(). What is returned is negative for those that are not common.
 static inline __m256i wide_sources_half(
 	const struct view *v, const struct vring_desc *d, __m256i *where, __m256i *len)
 {
+	const __m256i span = wide_set(FRAME_LEN_MAX - FRAME_LEN_MIN);
 	__m256i addr, meta, bad;
 
 	wide_descs(d, &addr, &meta);
-	*len = wide_len(meta);
-	bad = wide_at(v, addr, *len, where);
-	*len = _mm256_sub_epi64(*len, wide_set(v->hdr_len));
-	bad = _mm256_or_si256(bad, wide_flags(meta, 0));
-	bad = _mm256_or_si256(bad, _mm256_sub_epi64(*len, wide_set(FRAME_LEN_MIN)));
-	return _mm256_or_si256(bad, _mm256_sub_epi64(wide_set(FRAME_LEN_MAX), *len));
+	meta = wide_meta(meta);
+	bad = wide_at(v, addr, meta, where);
+	// With a flag set it is longer than any frame.
+	const __m256i beyond = _mm256_sub_epi64(meta, wide_set(v->hdr_len + FRAME_LEN_MIN));
+	*len = _mm256_sub_epi64(meta, wide_set(v->hdr_len));
+	bad = _mm256_or_si256(bad, beyond);
+	return _mm256_or_si256(bad, _mm256_sub_epi64(span, beyond));
 }
 
 // As flat_sources(): eight chains from the i-th on, false (nothing written) if any is not common.
 static inline bool wide_sources(
 	const struct view *v, uint32_t i, uint16_t *taken, const uint8_t **at, uint32_t *len)
 {
-	// The low halves of four words, where packing two vectors by halves has put them.
-	const __m256i order = _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7);
+	// The low halves of eight words, where wide_descs() and packing two vectors by halves have put them.
+	const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
 	__m256i where[2], lens[2], bad;
 	__m128i heads;
 	const struct vring_desc *d = wide_heads(v, i, &heads);
@@ -118,24 +121,29 @@ static inline bool wide_sources(
 	if (unlikely(wide_is_any_negative(bad)))
 		return false;
 	_mm_storeu_si128((__m128i *)(void *)&taken[i], heads);
-	_mm256_storeu_si256((__m256i *)(void *)&at[i], where[0]);
-	_mm256_storeu_si256((__m256i *)(void *)&at[i + HALF], where[1]);
+	wide_store_at(&at[i], where[0]);
+	wide_store_at(&at[i + HALF], where[1]);
 	const __m256i both = _mm256_castps_si256(_mm256_shuffle_ps(
 		_mm256_castsi256_ps(lens[0]), _mm256_castsi256_ps(lens[1]), 0x88));
 	_mm256_storeu_si256((__m256i *)(void *)&len[i], _mm256_permutevar8x32_epi32(both, order));
 	return true;
 }
 
-// Four of wide_targets(). What is returned is negative for those that are not common or hold less.
+// Four of wide_targets(), 0 <= need <= v->size. What is returned is negative for those that are not common or hold less.
 static inline __m256i wide_targets_half(
 	const struct view *v, const struct vring_desc *d, uint32_t need, __m256i *where)
 {
+	const uint64_t least = META(VRING_DESC_F_WRITE, need);
+	const uint64_t most = META(VRING_DESC_F_WRITE, UINT32_MAX);
 	__m256i addr, meta, bad;
 
 	wide_descs(d, &addr, &meta);
-	bad = wide_at(v, addr, wide_set(need), where);
-	bad = _mm256_or_si256(bad, wide_flags(meta, VRING_DESC_F_WRITE));
-	return _mm256_or_si256(bad, _mm256_sub_epi64(wide_len(meta), wide_set(need)));
+	const __m256i beyond = _mm256_sub_epi64(wide_meta(meta), wide_set(least));
+	const __m256i off = _mm256_sub_epi64(addr, wide_set(v->gpa));
+	*where = _mm256_add_epi64(addr, wide_set(v->to_host));
+	bad = _mm256_or_si256(off, _mm256_sub_epi64(wide_set(v->size - need), off));
+	bad = _mm256_or_si256(bad, beyond);
+	return _mm256_or_si256(bad, _mm256_sub_epi64(wide_set(most - least), beyond));
 }
 
 // As flat_targets(): eight chains from the i-th on that hold `need` bytes each, false (nothing
@@ -147,34 +155,44 @@ static inline bool wide_targets(
 	__m128i h;
 	const struct vring_desc *d = wide_heads(v, i, &h);
 
-	if (!d)
+	if (!d || unlikely(v->size < need))
 		return false;
 	bad = wide_targets_half(v, d, need, &where[0]);
 	bad = _mm256_or_si256(bad, wide_targets_half(v, d + HALF, need, &where[1]));
 	if (unlikely(wide_is_any_negative(bad)))
 		return false;
 	_mm_storeu_si128((__m128i *)(void *)&heads[i], h);
-	_mm256_storeu_si256((__m256i *)(void *)&to[i], where[0]);
-	_mm256_storeu_si256((__m256i *)(void *)&to[i + HALF], where[1]);
+	wide_store_at(&to[i], where[0]);
+	wide_store_at(&to[i + HALF], where[1]);
 	return true;
 }
 
-// Eight used elements, unless they stand there already; len NULL: all 0.
-static inline void wide_used(
-	struct vring_used_elem *slot, const uint16_t *heads, const uint32_t *len)
+// Four used elements; len NULL: `same` has the lengths.
+static inline __m256i wide_used_half(const uint16_t *heads, const uint32_t *len, __m256i same)
 {
-	for (uint32_t i = 0; i < WIDE; i += HALF) {
-		__m256i *to = (__m256i *)(void *)&slot[i];
-		__m256i e = _mm256_cvtepu16_epi64(
-			_mm_loadl_epi64((const __m128i *)(const void *)&heads[i]));
+	const __m256i ids =
+		_mm256_cvtepu16_epi64(_mm_loadl_epi64((const __m128i *)(const void *)heads));
 
-		if (len)
-			e = _mm256_or_si256(e,
-				_mm256_slli_epi64(_mm256_cvtepu32_epi64(_mm_loadu_si128(
-							  (const __m128i *)(const void *)&len[i])),
-					32));
-		const __m256i differs = _mm256_xor_si256(e, _mm256_loadu_si256(to));
-		if (!_mm256_testz_si256(differs, differs))
-			_mm256_storeu_si256(to, e);
+	if (!len)
+		return _mm256_or_si256(ids, same);
+	return _mm256_or_si256(ids, _mm256_slli_epi64(_mm256_cvtepu32_epi64(_mm_loadu_si128(
+							      (const __m128i *)(const void *)len)),
+					    32));
+}
+
+// Eight used elements, unless they stand there already; len NULL: `all` in each.
+static inline void wide_used(
+	struct vring_used_elem *slot, const uint16_t *heads, const uint32_t *len, uint32_t all)
+{
+	const __m256i same = wide_set((uint64_t)all << 32);
+	const __m256i low = wide_used_half(heads, len, same);
+	const __m256i high = wide_used_half(heads + HALF, len ? len + HALF : NULL, same);
+	__m256i *to = (__m256i *)(void *)slot;
+	const __m256i differs = _mm256_or_si256(_mm256_xor_si256(low, _mm256_loadu_si256(to)),
+		_mm256_xor_si256(high, _mm256_loadu_si256(to + 1)));
+
+	if (!_mm256_testz_si256(differs, differs)) {
+		_mm256_storeu_si256(to, low);
+		_mm256_storeu_si256(to + 1, high);
 	}
 }

@@ -54,7 +54,7 @@ static inline __mmask8 wide_at(const struct view *v, __m512i addr, __m512i len, 
 	const __m512i size = _mm512_set1_epi64((long long)v->size);
 	const __mmask8 in = _mm512_cmplt_epu64_mask(off, size);
 
-	*at = _mm512_add_epi64(off, _mm512_set1_epi64((long long)(uintptr_t)v->hva));
+	*at = _mm512_add_epi64(addr, _mm512_set1_epi64((long long)v->to_host));
 	return _mm512_mask_cmple_epu64_mask(in, len, _mm512_sub_epi64(size, off));
 }
 
@@ -112,9 +112,9 @@ static inline bool wide_targets(
 	return true;
 }
 
-// Eight used elements, unless they stand there already; len NULL: all 0.
+// Eight used elements, unless they stand there already; len NULL: `all` in each.
 static inline void wide_used(
-	struct vring_used_elem *slot, const uint16_t *heads, const uint32_t *len)
+	struct vring_used_elem *slot, const uint16_t *heads, const uint32_t *len, uint32_t all)
 {
 	__m512i e = _mm512_cvtepu16_epi64(_mm_loadu_si128((const __m128i *)(const void *)heads));
 
@@ -123,6 +123,8 @@ static inline void wide_used(
 			e, _mm512_slli_epi64(_mm512_cvtepu32_epi64(_mm256_loadu_si256(
 						     (const __m256i *)(const void *)len)),
 				   32));
+	else
+		e = _mm512_or_si512(e, _mm512_set1_epi64((long long)((uint64_t)all << 32)));
 	if (_mm512_cmpneq_epi64_mask(e, _mm512_loadu_si512(slot)))
 		_mm512_storeu_si512(slot, e);
 }

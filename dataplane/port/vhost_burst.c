@@ -84,12 +84,14 @@ static inline uint32_t flat_sources(struct vhost_ring *r, struct view *v, uint32
 			if (unlikely(got < end))
 				return got;
 		}
-		if (likely(end - i == WIDE && end <= v->ahead))
+		if (likely(end - i == WIDE && end <= v->ahead)) {
+			const uint8_t *const *now = &at[i];
 			for (uint32_t k = 0; k < WIDE; k++)
-				fetch(at[i + k], v->hdr_len);
-		else
+				fetch(now[k], v->hdr_len);
+		} else {
 			for (uint32_t k = i; k < end && k < v->ahead; k++)
 				fetch(at[k], v->hdr_len);
+		}
 	}
 	return n;
 }
@@ -104,17 +106,17 @@ static uint32_t discard(struct vhost_ring *r, struct port_stats *st)
 	return 0;
 }
 
-// What a burst is made of as it is lent: chains and frames so far, and what all first bytes have in common.
+// What a burst is made of as it is lent: chains and frames so far, and what their first bytes are together.
 struct lending {
 	uint32_t i, k;
-	struct head16 ones, common; // bits that are set in any frame, and in all
+	struct head16 any, least; // as in struct head_sum
 };
 
-// Lends the first of n chains, all flat and longer than a head, up to one that asks for something. A loop for each
-// caller: what it knows is not asked for each frame.
+// Lends the first of n chains, all flat and longer than a head, up to one that asks for something. Their frames are
+// len[] bytes long; len NULL: `all` bytes each. A loop for each caller: what it knows is not asked for each frame.
 static inline __attribute__((always_inline)) void lend_all(struct lending *l, struct burst *b,
 	const struct view *v, uint32_t n, const uint8_t *const *at, const uint32_t *len,
-	bool is_fetched, bool offloads)
+	uint32_t all, bool is_fetched, bool offloads)
 {
 	struct lending now = *l;
 	uint32_t i;
@@ -128,11 +130,11 @@ static inline __attribute__((always_inline)) void lend_all(struct lending *l, st
 		if (offloads && unlikely(claims_of(p)))
 			break;
 		p += v->hdr_len;
-		begin_split(f, len[i]);
+		begin_split(f, len ? len[i] : all);
 		f->seg.base = p + FRAME_HEAD;
 		const struct head16 start = head_copy(f->buf + FRAME_HEAD_OFF, p, FRAME_HEAD);
-		now.ones = head16_or(now.ones, start);
-		now.common = head16_and(now.common, start);
+		now.any = head16_or(now.any, start);
+		now.least = head16_least(now.least, start);
 	}
 	now.i = now.k = i;
 	*l = now;
@@ -152,8 +154,8 @@ static inline void lend_run(struct lending *l, struct burst *b, const struct vie
 		if (unlikely(!p || (offloads && claims_of(p))))
 			break;
 		const struct head16 start = lend_flat(&b->f[now.k], p + v->hdr_len, len[now.i]);
-		now.ones = head16_or(now.ones, start);
-		now.common = head16_and(now.common, start);
+		now.any = head16_or(now.any, start);
+		now.least = head16_least(now.least, start);
 	}
 	*l = now;
 }
@@ -171,8 +173,8 @@ static bool lend_odd(struct vhost_ring *r, struct lending *l, struct burst *b, u
 	if (t == TAKE_LENT) {
 		const struct head16 start = head16_load(f->buf + FRAME_HEAD_OFF);
 
-		l->ones = head16_or(l->ones, start);
-		l->common = head16_and(l->common, start);
+		l->any = head16_or(l->any, start);
+		l->least = head16_least(l->least, start);
 		len[l->i] = f->len;
 		b->flags |= f->flags;
 		l->k++;
@@ -202,7 +204,7 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, uint32_t max, struct
 {
 	const uint8_t *at[FRAME_BURST];
 	uint32_t len[FRAME_BURST], n, good;
-	struct lending l = {.common = head16_set(UINT64_MAX, UINT64_MAX)};
+	struct lending l = {.any = head16_fill(0), .least = head16_fill(0xff)};
 	struct view v = view_of(r);
 	bool odd = false;
 
@@ -222,10 +224,12 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, uint32_t max, struct
 	}
 	struct lengths all = lengths_of(len, n);
 	if (likely(!odd && all.shortest > FRAME_HEAD)) {
-		if (n <= v.ahead && !r->offloads)
-			lend_all(&l, b, &v, n, at, len, true, false);
+		if (unlikely(n > v.ahead || r->offloads))
+			lend_all(&l, b, &v, n, at, len, 0, false, r->offloads);
+		else if (all.shortest == all.longest)
+			lend_all(&l, b, &v, n, at, NULL, all.longest, true, false);
 		else
-			lend_all(&l, b, &v, n, at, len, false, r->offloads);
+			lend_all(&l, b, &v, n, at, len, 0, true, false);
 	}
 	if (unlikely(l.i < n)) {
 		do
@@ -233,7 +237,9 @@ static uint32_t lend(struct vhost_ring *r, struct burst *b, uint32_t max, struct
 		while (l.i < n && lend_odd(r, &l, b, len, st));
 		all = lengths_of(len, l.i);
 	}
-	b->is_uniform = head16_is_same14(l.ones, l.common);
+	b->is_summed = true;
+	head16_store(b->begin.any, l.any);
+	head16_store(b->begin.least, l.least);
 	b->longest = all.longest;
 	b->n = l.k;
 	b->bytes = all.bytes;
@@ -286,12 +292,14 @@ static inline uint32_t flat_targets(struct vhost_ring *r, struct view *v, const 
 			if (unlikely(got < end))
 				return got;
 		}
-		if (likely(end - i == WIDE && end <= v->ahead))
+		if (likely(end - i == WIDE && end <= v->ahead)) {
+			uint8_t *const *now = &r->ready_at[i];
 			for (uint32_t k = 0; k < WIDE; k++)
-				fetch_for_write(r->ready_at[i + k], v->hdr_len);
-		else
+				fetch_for_write(now[k], v->hdr_len);
+		} else {
 			for (uint32_t k = i; k < end && k < v->ahead; k++)
 				fetch_for_write(r->ready_at[k], v->hdr_len);
+		}
 	}
 	return n;
 }
@@ -378,24 +386,28 @@ static inline void put_used(struct vring_used_elem *slot, uint16_t id, uint32_t 
 		memcpy(slot, &e, sizeof(e));
 }
 
-// Writes the next n used elements; len NULL: all 0.
-static inline void put_used_all(
-	struct vhost_ring *r, uint32_t n, const uint16_t *heads, const uint32_t *len)
+// Writes n used elements to slots that follow one another; len NULL: `all` in each.
+static inline void put_used_run(struct vring_used_elem *slot, uint32_t n, const uint16_t *heads,
+	const uint32_t *len, uint32_t all)
 {
-	const uint32_t mask = r->vq.size - 1u, next = r->vq.ring.next;
-	struct vring_used_elem *used = r->vq.ring.used->ring;
 	uint32_t i = 0;
 
-	while (i < n) {
-		uint32_t slot = (next + i) & mask;
+	for (; i + WIDE <= n; i += WIDE)
+		wide_used(&slot[i], &heads[i], len ? &len[i] : NULL, all);
+	for (; i < n; i++)
+		put_used(&slot[i], heads[i], len ? len[i] : all);
+}
 
-		if (likely(n - i >= WIDE && slot + WIDE <= mask + 1u)) {
-			wide_used(&used[slot], &heads[i], len ? &len[i] : NULL);
-			i += WIDE;
-		} else {
-			put_used(&used[slot], heads[i], len ? len[i] : 0);
-			i++;
-		}
+// Writes the next n <= FRAME_BURST used elements; len NULL: `all` in each.
+static inline void put_used_all(
+	struct vhost_ring *r, uint32_t n, const uint16_t *heads, const uint32_t *len, uint32_t all)
+{
+	struct vring_used_elem *used = r->vq.ring.used->ring;
+	uint32_t slot = r->vq.ring.next & (r->vq.size - 1u), run;
+
+	for (uint32_t i = 0; i < n; i += run, slot = 0) {
+		run = r->vq.size - slot < n - i ? r->vq.size - slot : n - i;
+		put_used_run(&used[slot], run, &heads[i], len ? &len[i] : NULL, all);
 	}
 }
 
@@ -443,16 +455,66 @@ static inline __attribute__((always_inline)) uint64_t put_small_all(const struct
 	return differ;
 }
 
-// Delivers frames if all are small and alike, behind long headers that ask for nothing, as long as each finds a
+// Writes small headers where others stand.
+static inline void put_small_headers(uint8_t *const *to, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		put_header(to[i], 0, SMALL_HIGH, true);
+}
+
+// As put_small_all() of split frames that follow one another, `len` bytes each.
+static inline __attribute__((always_inline)) uint64_t put_alike(const struct view *v,
+	uint8_t *const *to, const struct frame *f, uint32_t len, uint32_t n, bool is_fetched)
+{
+	const uint32_t hdr_len = sizeof(struct virtio_net_hdr_mrg_rxbuf);
+	uint64_t differ = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (!is_fetched && i + v->ahead < n)
+			fetch_for_write(to[i + v->ahead], hdr_len);
+		differ |= header_differs(to[i], 0, SMALL_HIGH);
+		put_split(to[i] + hdr_len, &f[i], len);
+	}
+	return differ;
+}
+
+// As deliver_small(), of split frames that are alike and follow one another.
+static uint32_t deliver_alike(struct vhost_ring *r, const struct frame *f, uint32_t n,
+	uint32_t ready, struct port_stats *st)
+{
+	const uint32_t len = f->len, hdr_len = sizeof(struct virtio_net_hdr_mrg_rxbuf);
+	uint8_t *const *to = r->ready_at;
+	struct view v = view_of(r);
+	uint64_t differ;
+
+	n = flat_targets(r, &v, NULL, NULL, usable(r, ready, len), n, len);
+	put_used_all(r, n, r->ready, NULL, hdr_len + len);
+	if (unlikely(n > v.ahead))
+		differ = put_alike(&v, to, f, len, n, false);
+	else if (likely(len == FRAME_HEAD + 32))
+		differ = put_alike(&v, to, f, FRAME_HEAD + 32, n, true);
+	else
+		differ = put_alike(&v, to, f, len, n, true);
+	if (unlikely(differ))
+		put_small_headers(to, n);
+	finish(r, n, (uint64_t)n * len, st);
+	return n;
+}
+
+// Delivers frames if all are small and of one shape, behind long headers that ask for nothing, as long as each finds a
 // flat buffer. Returns how many.
 static uint32_t deliver_small(struct vhost_ring *r, const struct frame *f, const uint8_t *list,
 	uint32_t n, uint32_t ready, struct port_stats *st)
 {
 	const uint32_t hdr_len = sizeof(struct virtio_net_hdr_mrg_rxbuf);
+	const struct frame *first = &f[list[0]];
 	struct view v = view_of(r);
 	struct shapes all = shapes_none();
 	uint32_t len[FRAME_BURST];
 
+	// A list ascends: so many frames as there are places from the first to the last follow one another.
+	if (likely(list[n - 1] - list[0] == (int)n - 1 && is_split(first) && are_alike(first, n)))
+		return deliver_alike(r, first, n, ready, st);
 	for (uint32_t i = 0; i < n; i++)
 		len[i] = hdr_len + shapes_add(&all, &f[list[i]]);
 	const bool are_split = shapes_are_split(&all);
@@ -465,7 +527,7 @@ static uint32_t deliver_small(struct vhost_ring *r, const struct frame *f, const
 	for (; unlikely(n > flat); n--)
 		bytes -= len[n - 1] - hdr_len;
 	// Before the frames: behind their stores, what was written of `len` would be read late.
-	put_used_all(r, n, r->ready, len);
+	put_used_all(r, n, r->ready, len, 0);
 	uint64_t differ;
 	if (unlikely(!are_split))
 		differ = put_small_all(&v, to, f, list, len, n, false, true);
@@ -473,8 +535,8 @@ static uint32_t deliver_small(struct vhost_ring *r, const struct frame *f, const
 		differ = put_small_all(&v, to, f, list, len, n, true, false);
 	else
 		differ = put_small_all(&v, to, f, list, len, n, false, false);
-	for (uint32_t i = 0; unlikely(differ) && i < n; i++)
-		put_header(to[i], 0, SMALL_HIGH, true);
+	if (unlikely(differ))
+		put_small_headers(to, n);
 	finish(r, n, bytes, st);
 	return n;
 }
@@ -509,7 +571,7 @@ static uint32_t deliver_flat(struct vhost_ring *r, const struct frame *f, const 
 		longest = size > longest ? size : longest;
 	}
 	n = flat_targets(r, &v, f, list, usable(r, ready, longest), n, longest);
-	put_used_all(r, n, r->ready, len);
+	put_used_all(r, n, r->ready, len, 0);
 	// Those of the first frames are not fetched, so of a short list only the first is left out.
 	const uint32_t bodies = n > 2 * r->bodies_ahead ? r->bodies_ahead : 1;
 	for (uint32_t i = 0; i < n; i++) {
@@ -533,7 +595,7 @@ static uint32_t deliver_flat(struct vhost_ring *r, const struct frame *f, const 
 // The used elements of a whole burst that was lent.
 static void give_back(struct vhost_ring *r)
 {
-	put_used_all(r, r->n_taken, r->taken, NULL);
+	put_used_all(r, r->n_taken, r->taken, NULL, 0);
 }
 
 static uint32_t deliver(struct vhost_ring *r, const struct frame *f, const uint8_t *list,

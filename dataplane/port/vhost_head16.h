@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// 16 bytes in a register: how the loops over a burst tell what the beginnings of all frames have in common.
+// 16 bytes in a register: how the loops over a burst tell what the beginnings of all frames are together (struct
+// head_sum).
 //
 // Included by vhost_burst.c only.
 #pragma once
 
-#include <endian.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -21,9 +20,14 @@ static inline struct head16 head16_load(const uint8_t *p)
 	return (struct head16){_mm_loadu_si128((const __m128i *)(const void *)p)};
 }
 
-static inline struct head16 head16_set(uint64_t low, uint64_t high)
+static inline void head16_store(uint8_t *p, struct head16 h)
 {
-	return (struct head16){_mm_set_epi64x((long long)high, (long long)low)};
+	_mm_storeu_si128((__m128i *)(void *)p, h.v);
+}
+
+static inline struct head16 head16_fill(uint8_t byte)
+{
+	return (struct head16){_mm_set1_epi8((char)byte)};
 }
 
 static inline struct head16 head16_or(struct head16 a, struct head16 b)
@@ -31,50 +35,51 @@ static inline struct head16 head16_or(struct head16 a, struct head16 b)
 	return (struct head16){_mm_or_si128(a.v, b.v)};
 }
 
-static inline struct head16 head16_and(struct head16 a, struct head16 b)
+// The lower of each two bytes.
+static inline struct head16 head16_least(struct head16 a, struct head16 b)
 {
-	return (struct head16){_mm_and_si128(a.v, b.v)};
-}
-
-// Whether the first 14 bytes are the same.
-static inline bool head16_is_same14(struct head16 a, struct head16 b)
-{
-	return _mm_testz_si128(_mm_xor_si128(a.v, b.v), _mm_set_epi64x(0xffffffffffff, -1));
+	return (struct head16){_mm_min_epu16(a.v, b.v)};
 }
 
 #else
 
+typedef uint16_t head16_pairs __attribute__((vector_size(16)));
+
 struct head16 {
-	uint64_t a, b;
+	head16_pairs v;
 };
 
 static inline struct head16 head16_load(const uint8_t *p)
 {
 	struct head16 h;
 
-	memcpy(&h.a, p, 8);
-	memcpy(&h.b, p + 8, 8);
+	memcpy(&h, p, sizeof(h));
 	return h;
 }
 
-static inline struct head16 head16_set(uint64_t low, uint64_t high)
+static inline void head16_store(uint8_t *p, struct head16 h)
 {
-	return (struct head16){low, high};
+	memcpy(p, &h, sizeof(h));
+}
+
+static inline struct head16 head16_fill(uint8_t byte)
+{
+	struct head16 h;
+
+	memset(&h, byte, sizeof(h));
+	return h;
 }
 
 static inline struct head16 head16_or(struct head16 a, struct head16 b)
 {
-	return (struct head16){a.a | b.a, a.b | b.b};
+	return (struct head16){a.v | b.v};
 }
 
-static inline struct head16 head16_and(struct head16 a, struct head16 b)
+static inline struct head16 head16_least(struct head16 a, struct head16 b)
 {
-	return (struct head16){a.a & b.a, a.b & b.b};
-}
+	const head16_pairs lower = (head16_pairs)(a.v < b.v);
 
-static inline bool head16_is_same14(struct head16 a, struct head16 b)
-{
-	return !((a.a ^ b.a) | (htole64(a.b ^ b.b) & UINT64_C(0xffffffffffff)));
+	return (struct head16){(a.v & lower) | (b.v & ~lower)};
 }
 
 #endif

@@ -23,10 +23,10 @@ static inline bool wide_targets(
 }
 
 static inline void wide_used(
-	struct vring_used_elem *slot, const uint16_t *heads, const uint32_t *len)
+	struct vring_used_elem *slot, const uint16_t *heads, const uint32_t *len, uint32_t all)
 {
 	for (uint32_t i = 0; i < WIDE; i++) {
-		const uint64_t e = heads[i] | (uint64_t)(len ? len[i] : 0) << 32;
+		const uint64_t e = heads[i] | (uint64_t)(len ? len[i] : all) << 32;
 
 		if (memcmp(&slot[i], &e, sizeof(e)))
 			memcpy(&slot[i], &e, sizeof(e));

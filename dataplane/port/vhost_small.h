@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Whether all frames of a list are small, and alike: said of all at once, without a branch for each.
+// Whether all frames of a list are small, and of what shape: said of all at once, without a branch for each.
 //
 // Included by vhost_burst.c only.
 #pragma once
@@ -63,6 +63,28 @@ static inline void begin_split(struct frame *f, uint32_t len)
 static inline bool is_whole(const struct frame *f)
 {
 	return (frame_shape(f) & WHOLE_MASK) == WHOLE_SHAPE && !f->n_segs && f->len <= WHOLE_MAX;
+}
+
+// Whether n frames, one behind the other, begin with the same 16 bytes as the first: length, shape, and the length of
+// their segment.
+static inline bool are_alike(const struct frame *f, uint32_t n)
+{
+#ifdef __SSE4_1__
+	const __m128i first = _mm_load_si128((const __m128i *)(const void *)f);
+	__m128i differ = _mm_setzero_si128();
+
+#pragma GCC unroll 4
+	for (uint32_t i = 1; i < n; i++)
+		differ = _mm_or_si128(differ,
+			_mm_xor_si128(first, _mm_load_si128((const __m128i *)(const void *)&f[i])));
+	return _mm_testz_si128(differ, differ);
+#else
+	bool differ = false;
+
+	for (uint32_t i = 1; i < n; i++)
+		differ |= memcmp(f, &f[i], 16) != 0;
+	return !differ;
+#endif
 }
 
 // What frames have in common.

@@ -20,7 +20,7 @@ struct view {
 	const struct vring_desc *desc;
 	const uint16_t *avail;
 	uint64_t gpa, size; // the region of the last hit
-	uint8_t *hva;
+	uint64_t to_host;   // added to an address of the guest in there, gives ours
 	uint32_t mask, next, hdr_len, ahead;
 };
 
@@ -31,7 +31,7 @@ static inline struct view view_of(const struct vhost_ring *r)
 		.avail = r->vq.ring.avail->ring,
 		.gpa = r->cache.gpa,
 		.size = r->cache.size,
-		.hva = r->cache.hva,
+		.to_host = (uintptr_t)r->cache.hva - r->cache.gpa,
 		.mask = r->vq.size - 1u,
 		.next = r->vq.next_avail,
 		.hdr_len = r->hdr_len,
@@ -65,13 +65,13 @@ static __attribute__((noinline)) uint8_t *view_miss(
 static inline uint8_t *view_at(struct vhost_ring *r, struct view *v, uint64_t addr, uint32_t len)
 {
 	if (likely(view_hit(v, addr, len)))
-		return v->hva + (addr - v->gpa);
+		return (uint8_t *)(uintptr_t)(addr + v->to_host);
 	struct guestmem_cache c;
 	uint8_t *p = view_miss(r, &c, addr, len);
 
 	v->gpa = c.gpa;
 	v->size = c.size;
-	v->hva = c.hva;
+	v->to_host = (uintptr_t)c.hva - c.gpa;
 	return p;
 }
 

@@ -28,31 +28,75 @@ void forward_init(struct forward *fw, uint32_t worker, bool shared, struct fdb *
 
 // Bursts without news after which sources are sampled, in one of SAMPLE bursts above a size.
 #define QUIET_BURSTS 16u
-#define SAMPLE       16u
+#define SAMPLE       64u
 #define SAMPLE_ABOVE 16u
 
 // --- Stage 1: addresses ---
 
-// What is known of a burst from its first frame alone.
-static inline struct key_classes read_first(struct forward *fw, const struct burst *b)
+static struct key_classes read_all(struct forward *fw, const struct burst *b)
 {
 	const struct lane *lane = fw->rxq->lane;
-	const uint8_t *head = b->f[0].buf + FRAME_HEAD_OFF;
-	const uint64_t src = fdb_key(eth_addr(head + ETH_ADDR_LEN), fw->vid);
-	const uint64_t dst = fdb_key(eth_addr(head), fw->vid);
 
+	fw->has_keys = true;
+	return fw->loops->read(&fw->key, b, b->n, fw->vid, lane->src, lane->dst);
+}
+
+// Eight of the bytes at p, of which the first six are an address, as a number. One load: an address that was just
+// written as a part of something larger could not be read in pieces without waiting for that.
+static inline uint64_t addr_in(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v & ADDR_MASK;
+}
+
+// An address of all frames of a burst, `off` bytes behind their beginning: not 0 if it differs from what the lane
+// knows, in any of them.
+static inline uint64_t address_differs(
+	const struct forward *fw, const struct head_sum *sum, size_t off, uint64_t lane)
+{
+	const uint64_t any = addr_in(sum->any + off);
+
+	return (any ^ addr_in(sum->least + off)) | (fdb_key(any, fw->vid) ^ lane);
+}
+
+// What is known of a burst without a look at each frame, if its port knows how they begin. A tag that there may be
+// is looked for; of a source that begins with zeros (there is a vendor of these) the rest is looked at later.
+static inline struct key_classes read_sum(struct forward *fw, const struct burst *b)
+{
+	const struct lane *lane = fw->rxq->lane;
+	const struct head_sum *sum = &b->begin;
+
+	if (unlikely(!b->is_summed ||
+		     (eth_be16(sum->any + 2 * ETH_ADDR_LEN) & ETH_TYPE_VLAN) == ETH_TYPE_VLAN))
+		return read_all(fw, b);
 	return (struct key_classes){
-		.src_differs = src ^ lane->src,
-		.dst_differs = dst ^ lane->dst,
-		.tagged = eth_be16(head + 2 * ETH_ADDR_LEN) == ETH_TYPE_VLAN,
+		.dst_differs = address_differs(fw, sum, 0, lane->dst),
+		.src_differs = address_differs(fw, sum, ETH_ADDR_LEN, lane->src),
+		.odd = eth_is_multicast(sum->any) || eth_is_multicast(sum->any + ETH_ADDR_LEN) ||
+		       !addr_in(sum->least + ETH_ADDR_LEN),
 	};
 }
 
-static inline struct key_classes read_all(struct forward *fw, const struct burst *b)
+// Makes the keys of all frames, for who asks for those of single ones.
+static inline void need_keys(struct forward *fw)
 {
-	const struct lane *lane = fw->rxq->lane;
+	if (!fw->has_keys)
+		read_all(fw, fw->burst);
+}
 
-	return fw->loops->read(&fw->key, b, b->n, fw->vid, lane->src, lane->dst);
+static inline uint64_t dst_key(const struct forward *fw, uint8_t at)
+{
+	return fw->has_keys ? fw->key.dst[at]
+			    : fdb_key(addr_in(fw->burst->f[at].buf + FRAME_HEAD_OFF), fw->vid);
+}
+
+static inline uint64_t src_key(const struct forward *fw, uint8_t at)
+{
+	return fw->has_keys ? fw->key.src[at]
+			    : fdb_key(addr_in(fw->burst->f[at].buf + FRAME_HEAD_OFF + ETH_ADDR_LEN),
+				      fw->vid);
 }
 
 // Forgets what the lane knows if plan or FDB changed since.
@@ -82,6 +126,7 @@ static void list_vlans(struct forward *fw, struct frame_list *list)
 	const struct plan_port *in = &fw->plan->port[fw->rxq->id];
 	uint32_t n = 0;
 
+	need_keys(fw);
 	fw->plain = false;
 	for (uint32_t i = 0; i < list->n; i++) {
 		const uint8_t at = list->f[i];
@@ -105,6 +150,7 @@ static void list_addresses(struct forward *fw, struct frame_list *list)
 	uint64_t *drop = fw->rxq->stats->drop;
 	uint32_t n = 0;
 
+	need_keys(fw);
 	for (uint32_t i = 0; i < list->n; i++) {
 		const uint8_t at = list->f[i];
 		if (fw->key.src[at] & ADDR_GROUP || !(fw->key.src[at] & ADDR_MASK))
@@ -185,6 +231,7 @@ static int learn_sources(struct forward *fw, const struct frame_list *list, bool
 	uint32_t budget = LEARN_MAX, at = 0;
 	bool known = false;
 
+	need_keys(fw);
 	for (uint32_t i = 0; i < list->n; i++) {
 		at = list->f[i];
 		uint32_t where;
@@ -207,15 +254,16 @@ static void sources(struct forward *fw, const struct frame_list *list)
 	int last;
 
 	// Most often all frames are at hand, and nothing is new.
-	if (likely(list->n == fw->burst->n &&
-		    fw->loops->is_known(fw->fdb, fw->key.src, list->n, fw->rxq->id, fw->now)))
+	if (likely(fw->plain && list->n == fw->burst->n &&
+		    fw->loops->is_known(
+			    fw->fdb, fw->burst, list->n, fw->vid, fw->rxq->id, fw->now)))
 		last = (int)list->n - 1;
 	else
 		last = learn_sources(fw, list, &news);
 	lane->quiet = news ? 0 : lane->quiet + (lane->quiet < QUIET_BURSTS);
 	// Most probably the next burst begins with the last source that was looked at.
 	if (last >= 0) {
-		lane->src = fw->key.src[last];
+		lane->src = src_key(fw, (uint8_t)last);
 		lane->src_seen = fw->now;
 	}
 }
@@ -323,11 +371,12 @@ static void destinations(struct forward *fw, const struct frame_list *list)
 
 	// All frames, all of one VLAN, all to addresses that are known.
 	if (likely(fw->plain && list->n == fw->burst->n &&
-		    fw->loops->find(fw->fdb, fw->key.dst, list->n, ports))) {
+		    fw->loops->find(fw->fdb, fw->burst, list->n, fw->vid, ports))) {
 		fw->n_touched = (uint16_t)fw->loops->sort(ports, list->n, fw->list, fw->touched);
 		lists_within_reach(fw);
 		return;
 	}
+	need_keys(fw);
 	for (uint32_t i = 0; i < list->n; i++) {
 		const uint16_t vid = fdb_key_vid(fw->key.dst[list->f[i]]);
 		if (unlikely(reach.vid != vid))
@@ -349,7 +398,7 @@ static void remember_destination(struct forward *fw, const struct frame_list *li
 	const struct frame_list *to = &fw->list[fw->touched[0]];
 	if (to->f[to->n - 1] != last || fw->burst->f[last].flags & FRAME_FLOOD)
 		return;
-	lane->dst = fw->key.dst[last];
+	lane->dst = dst_key(fw, last);
 	lane->dst_port = fw->touched[0];
 }
 
@@ -398,7 +447,7 @@ uint32_t forward_queue(struct forward *fw, const struct plan_rxq *rq, struct bur
 {
 	const uint32_t max = deliver_room(fw, rq);
 
-	b->is_uniform = false;
+	b->is_summed = false;
 	if (!max || !rq->ops->rx(rq->port, rq->q, b, max, rq->stats))
 		return 0;
 	forward(fw, rq, b);
@@ -416,11 +465,10 @@ void forward(struct forward *fw, const struct plan_rxq *rq, struct burst *b)
 	fw->rxq = rq;
 	fw->plain = true;
 	fw->each = 1;
-	fw->is_short = fw->is_spread = false;
+	fw->is_short = fw->is_spread = fw->has_keys = false;
 	fw->vid = in->vlan.untagged;
 	lane_renew(fw, lane);
-	// What holds for the first frame of a uniform burst holds for all.
-	struct key_classes c = b->is_uniform ? read_first(fw, b) : read_all(fw, b);
+	const struct key_classes c = read_sum(fw, b);
 	const bool src_known = !c.src_differs && lane->src_seen == fw->now;
 	if (likely(in->plain && src_known && !c.dst_differs && !c.tagged)) {
 		struct frame_list all;
@@ -431,8 +479,6 @@ void forward(struct forward *fw, const struct plan_rxq *rq, struct burst *b)
 			     lane->to.each != 1))
 			deliver_remember(fw, lane->dst_port, (uint8_t)(b->n - 1), b->n);
 	} else {
-		if (b->is_uniform)
-			c = read_all(fw, b);
 		forward_apart(fw, c, src_known);
 	}
 	if (unlikely(fw->n_retries))

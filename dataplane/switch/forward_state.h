@@ -40,8 +40,9 @@ struct forward {
 	// Of the burst at hand.
 	struct burst *burst;
 	const struct plan_rxq *rxq;
-	bool plain;   // all frames are untagged and in VLAN `vid`; else ask each frame
-	uint16_t vid; // if plain
+	bool plain;    // all frames are untagged and in VLAN `vid`; else ask each frame
+	uint16_t vid;  // if plain
+	bool has_keys; // `key` holds the keys of the burst's frames
 	struct burst_keys key;
 	uint32_t each;  // frames that the last large one was cut into; 1: none was
 	bool is_spread; // over several queues, or cut

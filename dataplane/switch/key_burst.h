@@ -24,18 +24,22 @@ struct key_classes {
 struct key_burst_ops {
 	const char *isa;
 
-	// Reads the addresses of the first n frames, as received, as keys in VLAN `vid`. The head of each
-	// starts at FRAME_HEAD_OFF and has 14 bytes at least.
+	// All of these take frames as received: the head of each starts at FRAME_HEAD_OFF and has 14 bytes at
+	// least. n is 1..FRAME_BURST, and `vid` the VLAN that all are in.
+
+	// Makes the keys of the first n frames.
 	struct key_classes (*read)(struct burst_keys *keys, const struct burst *b, uint32_t n,
 		uint16_t vid, uint64_t last_src, uint64_t last_dst);
 
-	// Looks up the first n keys, 1..FRAME_BURST. True if all are known: port[i] is where key[i] is. If
-	// not, what port[] holds means nothing.
-	bool (*find)(const struct fdb *fdb, const uint64_t *key, uint32_t n, uint8_t *port);
+	// Looks up the destinations of the first n frames. True if all are known: port[i] is where that of frame i
+	// is. If not, what port[] holds means nothing.
+	bool (*find)(const struct fdb *fdb, const struct burst *b, uint32_t n, uint16_t vid,
+		uint8_t *port);
 
-	// Whether the first n keys are all known to be on `port`, and were seen in second `now` already.
-	bool (*is_known)(const struct fdb *fdb, const uint64_t *key, uint32_t n, uint32_t port,
-		uint32_t now);
+	// Whether the sources of the first n frames are all known to be on `port`, and were seen in second `now`
+	// already.
+	bool (*is_known)(const struct fdb *fdb, const struct burst *b, uint32_t n, uint16_t vid,
+		uint32_t port, uint32_t now);
 
 	// Makes the lists of the ports that port[0] to port[n - 1] name: indexes of frames, in their order.
 	// Lists are empty before; port[] has FRAME_BURST bytes and touched[] one place more than ports can be.

@@ -167,10 +167,17 @@ static struct key_classes read(struct burst_keys *keys, const struct burst *b, u
 
 // --- Looking up ---
 
-// Where a burst's keys are in the table. `word` is what is expected there, and of use while that is found out.
+// Where the addresses of a burst are in the table. `word` is what is expected there, and of use while that is
+// found out.
 struct places {
 	uint64_t slot[FRAME_BURST], where[FRAME_BURST], word[FRAME_BURST];
 };
+
+// The address that stands `off` bytes behind the beginning of a frame, as a key.
+static inline uint64_t key_at(const struct burst *b, uint32_t i, size_t off, uint64_t in_vlan)
+{
+	return (load64(b->f[i].buf + FRAME_HEAD_OFF + off) & ADDR_MASK) | in_vlan;
+}
 
 #ifdef FIND_WIDE
 
@@ -190,35 +197,16 @@ static inline __m256i mix(__m256i key, const __m256i *secret)
 	return _mm256_xor_si256(key, _mm256_slli_epi64(by, 28));
 }
 
-// Says where n keys, a multiple of GROUP, are by their first choice, and starts fetching that.
-static inline void choose_first(
-	struct places *p, const struct fdb *fdb, const uint64_t *key, uint32_t n)
+static inline __m128i two_words(const void *low, const void *high)
 {
-	const uint64_t *slots = fdb->slots;
-	const __m256i used = _mm256_set1_epi64x(FDB_USED);
-	const __m128i shift = _mm_cvtsi32_si128((int)fdb->shift);
-	__m256i secret[3];
+	const __m128i v = _mm_loadl_epi64((const __m128i *)low);
 
-	for (unsigned i = 0; i < 3; i++)
-		secret[i] = _mm256_set1_epi64x(fdb->secret[i]);
-	for (uint32_t i = 0; i < n; i += GROUP) {
-		const __m256i mixed =
-			mix(_mm256_loadu_si256((const __m256i *)(const void *)&key[i]), secret);
-		const __m256i word = _mm256_or_si256(_mm256_slli_epi64(mixed, FDB_TAG_BIT), used);
-
-		_mm256_storeu_si256((__m256i *)(void *)&p->slot[i], _mm256_srl_epi64(mixed, shift));
-		_mm256_storeu_si256((__m256i *)(void *)&p->word[i], word);
-		for (uint32_t k = 0; k < GROUP; k++)
-			__builtin_prefetch(&slots[p->slot[i + k]]);
-	}
+	return _mm_castpd_si128(_mm_loadh_pd(_mm_castsi128_pd(v), (const double *)high));
 }
 
-static inline __m128i two_words(const uint64_t *slots, const uint64_t *slot)
+static inline __m256i four_words(const void *a, const void *b, const void *c, const void *d)
 {
-	const __m128i low = _mm_loadl_epi64((const __m128i *)(const void *)&slots[slot[0]]);
-
-	return _mm_castpd_si128(
-		_mm_loadh_pd(_mm_castsi128_pd(low), (const double *)(const void *)&slots[slot[1]]));
+	return _mm256_inserti128_si256(_mm256_castsi128_si256(two_words(a, b)), two_words(c, d), 1);
 }
 
 // A bit for each of four differences that is one of `where` alone.
@@ -230,7 +218,35 @@ static inline uint32_t same_address(__m256i differs)
 		_mm256_castsi256_pd(_mm256_cmpeq_epi64(others, _mm256_setzero_si256())));
 }
 
-// Looks at the slots of first choice of n <= HALF keys from `first` on. Returns a bit for each key that is not there;
+// Says where the addresses of n frames, a multiple of GROUP, are by their first choice, and starts fetching that.
+static inline void choose_first(struct places *p, const struct fdb *fdb, const struct burst *b,
+	uint32_t n, size_t off, uint64_t in_vlan)
+{
+	const uint64_t *slots = fdb->slots;
+	const __m256i used = _mm256_set1_epi64x(FDB_USED);
+	const __m256i mask = _mm256_set1_epi64x((long long)ADDR_MASK);
+	const __m256i vlan = _mm256_set1_epi64x((long long)in_vlan);
+	const __m128i shift = _mm_cvtsi32_si128((int)fdb->shift);
+	__m256i secret[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		secret[i] = _mm256_set1_epi64x(fdb->secret[i]);
+	for (uint32_t i = 0; i < n; i += GROUP) {
+		const uint8_t *at = b->f[i].buf + FRAME_HEAD_OFF + off;
+		const size_t step = sizeof(b->f[0]);
+		const __m256i read = four_words(at, at + step, at + 2 * step, at + 3 * step);
+		const __m256i mixed =
+			mix(_mm256_or_si256(_mm256_and_si256(read, mask), vlan), secret);
+		const __m256i word = _mm256_or_si256(_mm256_slli_epi64(mixed, FDB_TAG_BIT), used);
+
+		_mm256_storeu_si256((__m256i *)(void *)&p->slot[i], _mm256_srl_epi64(mixed, shift));
+		_mm256_storeu_si256((__m256i *)(void *)&p->word[i], word);
+		for (uint32_t k = 0; k < GROUP; k++)
+			__builtin_prefetch(&slots[p->slot[i + k]]);
+	}
+}
+
+// Looks at the slots of first choice of n <= HALF addresses from `first` on. Returns a bit for each that is not there;
 // of the others where[] is right in its lower bits.
 static inline uint64_t look(struct places *p, const uint64_t *slots, uint32_t first, uint32_t n)
 {
@@ -238,9 +254,8 @@ static inline uint64_t look(struct places *p, const uint64_t *slots, uint32_t fi
 
 	for (uint32_t i = 0; i < n; i += GROUP) {
 		const uint64_t *slot = &p->slot[first + i];
-		const __m256i has =
-			_mm256_inserti128_si256(_mm256_castsi128_si256(two_words(slots, slot)),
-				two_words(slots, slot + 2), 1);
+		const __m256i has = four_words(
+			&slots[slot[0]], &slots[slot[1]], &slots[slot[2]], &slots[slot[3]]);
 		const __m256i differs = _mm256_xor_si256(has,
 			_mm256_loadu_si256((const __m256i *)(const void *)&p->word[first + i]));
 
@@ -250,42 +265,38 @@ static inline uint64_t look(struct places *p, const uint64_t *slots, uint32_t fi
 	return ~there & low_bits(n);
 }
 
-// Looks through the line of first choice of the i-th key, without a branch that depends on where it is.
+// Looks through the line of first choice of the i-th address, without a branch that depends on where it is. What is
+// found is read once more, as it may have changed.
 static inline bool look_around(struct places *p, const uint64_t *slots, uint32_t i)
 {
-	const uint64_t line = p->slot[i] & ~(uint64_t)(FDB_WAYS - 1);
+	const uint64_t line = p->slot[i] & ~(uint64_t)(FDB_WAYS - 1), word = p->word[i];
 	const __m256i *v = (const __m256i *)(const void *)&slots[line];
-	const __m256i word = _mm256_set1_epi64x((long long)p->word[i]);
-	const __m256i low = _mm256_xor_si256(_mm256_load_si256(v), word);
-	const __m256i high = _mm256_xor_si256(_mm256_load_si256(v + 1), word);
+	const __m256i want = _mm256_set1_epi64x((long long)word);
+	const __m256i low = _mm256_xor_si256(_mm256_load_si256(v), want);
+	const __m256i high = _mm256_xor_si256(_mm256_load_si256(v + 1), want);
 	const uint32_t found = same_address(low) | same_address(high) << GROUP;
-	const uint32_t way = (uint32_t)__builtin_ctz(found | 1u << (FDB_WAYS - 1));
-	uint64_t differs[FDB_WAYS];
+	const uint64_t slot = line | (uint32_t)__builtin_ctz(found | 1u << (FDB_WAYS - 1));
 
-	_mm256_storeu_si256((__m256i *)(void *)differs, low);
-	_mm256_storeu_si256((__m256i *)(void *)&differs[GROUP], high);
-	p->slot[i] = line | way;
-	p->where[i] = differs[way];
-	return found;
+	p->slot[i] = slot;
+	p->where[i] = __atomic_load_n(&slots[slot], __ATOMIC_RELAXED) ^ word;
+	return p->where[i] <= FDB_WHERE;
 }
 
-// As locate(), as many of n keys as groups can be made of. How many is in *n.
-static inline bool locate_wide(
-	struct places *p, const struct fdb *fdb, const uint64_t *key, uint32_t *n)
+// As locate(), as many of n frames as groups can be made of. How many is in *n.
+static inline bool locate_wide(struct places *p, const struct fdb *fdb, const struct burst *b,
+	uint32_t *n, size_t off, uint64_t in_vlan)
 {
-	const uint64_t *slots = fdb->slots;
-
 	*n -= *n % GROUP;
-	choose_first(p, fdb, key, *n);
+	choose_first(p, fdb, b, *n, off, in_vlan);
 	for (uint32_t first = 0; first < *n; first += HALF) {
-		uint64_t far = look(p, slots, first, *n - first < HALF ? *n - first : HALF);
+		uint64_t far = look(p, fdb->slots, first, *n - first < HALF ? *n - first : HALF);
 
 		for (; far; far &= far - 1) {
 			const uint32_t i = first + (uint32_t)__builtin_ctzll(far);
 			uint32_t where;
-			if (likely(look_around(p, slots, i)))
+			if (likely(look_around(p, fdb->slots, i)))
 				continue;
-			p->slot[i] = fdb_find(fdb, key[i], &where);
+			p->slot[i] = fdb_find(fdb, key_at(b, i, off, in_vlan), &where);
 			if (p->slot[i] == FDB_NONE)
 				return false;
 			p->where[i] = where;
@@ -296,8 +307,8 @@ static inline bool locate_wide(
 
 #else
 
-static inline bool locate_wide(
-	struct places *p, const struct fdb *fdb, const uint64_t *key, uint32_t *n)
+static inline bool locate_wide(struct places *p, const struct fdb *fdb, const struct burst *b,
+	uint32_t *n, size_t off, uint64_t in_vlan)
 {
 	*n = 0;
 	return true;
@@ -305,17 +316,20 @@ static inline bool locate_wide(
 
 #endif
 
-// Finds out where n keys are: their slots, and `where` (in the lower bits). False if one is not known.
-static inline bool locate(struct places *p, const struct fdb *fdb, const uint64_t *key, uint32_t n)
+// Finds out where the addresses of n frames are, each `off` bytes behind its frame's beginning: their slots, and
+// `where` (in the lower bits). False if one is not known.
+static inline bool locate(struct places *p, const struct fdb *fdb, const struct burst *b,
+	uint32_t n, size_t off, uint16_t vid)
 {
+	const uint64_t in_vlan = (uint64_t)vid << 48;
 	uint32_t i = n;
 
-	if (!locate_wide(p, fdb, key, &i))
+	if (!locate_wide(p, fdb, b, &i, off, in_vlan))
 		return false;
 	for (; i < n; i++) {
 		uint32_t where;
 
-		p->slot[i] = fdb_find(fdb, key[i], &where);
+		p->slot[i] = fdb_find(fdb, key_at(b, i, off, in_vlan), &where);
 		p->where[i] = where;
 		if (unlikely(p->slot[i] == FDB_NONE))
 			return false;
@@ -323,24 +337,25 @@ static inline bool locate(struct places *p, const struct fdb *fdb, const uint64_
 	return true;
 }
 
-static bool find(const struct fdb *fdb, const uint64_t *key, uint32_t n, uint8_t *port)
+static bool find(
+	const struct fdb *fdb, const struct burst *b, uint32_t n, uint16_t vid, uint8_t *port)
 {
 	struct places p;
 
-	if (!locate(&p, fdb, key, n))
+	if (!locate(&p, fdb, b, n, 0, vid))
 		return false;
 	for (uint32_t i = 0; i < n; i++)
 		port[i] = (uint8_t)FDB_PORT(p.where[i]);
 	return true;
 }
 
-static bool is_known(
-	const struct fdb *fdb, const uint64_t *key, uint32_t n, uint32_t port, uint32_t now)
+static bool is_known(const struct fdb *fdb, const struct burst *b, uint32_t n, uint16_t vid,
+	uint32_t port, uint32_t now)
 {
 	struct places p;
 	uint32_t differs = 0;
 
-	if (!locate(&p, fdb, key, n))
+	if (!locate(&p, fdb, b, n, ETH_ADDR_LEN, vid))
 		return false;
 	for (uint32_t i = 0; i < n; i++)
 		differs |= ((uint32_t)FDB_PORT(p.where[i]) ^ port) |

@@ -59,7 +59,7 @@ static void announce_pass(struct worker *w, const struct plan *plan)
 	announce_frame(a.mac, &w->burst.f[0]);
 	burst_begin(&w->burst);
 	burst_add(&w->burst);
-	w->burst.is_uniform = false;
+	w->burst.is_summed = false;
 	forward(&w->forward, &rq, &w->burst);
 }
 

@@ -127,17 +127,26 @@ static uint32_t lend(struct side *s, struct burst *b, uint32_t max)
 {
 	uint64_t bytes = 0;
 	uint32_t longest = 0;
+	uint8_t any[14] = {0};
+	bool same = true;
 
-	b->is_uniform = false;
+	b->is_summed = false;
 	const uint32_t n = s->ops->lend(&s->r, b, max, &s->st);
 	CHECK(n == b->n && n <= max && s->r.n_taken <= s->r.vq.size);
 	for (uint32_t i = 0; i < n; i++) {
 		check_frame(s, &b->f[i]);
 		bytes += b->f[i].len;
 		longest = b->f[i].len > longest ? b->f[i].len : longest;
-		CHECK(!b->is_uniform || !memcmp(frame_head(&b->f[i]), frame_head(&b->f[0]), 14));
+		for (unsigned k = 0; k < 14; k++) {
+			any[k] |= frame_head(&b->f[i])[k];
+			same &= frame_head(&b->f[i])[k] == frame_head(&b->f[0])[k];
+		}
 	}
 	CHECK(b->bytes == bytes && b->longest == longest);
+	if (b->is_summed && n) {
+		CHECK(!memcmp(b->begin.any, any, sizeof(any)));
+		CHECK(same == !memcmp(b->begin.least, any, sizeof(any)));
+	}
 	return n;
 }
 

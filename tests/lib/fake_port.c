@@ -186,6 +186,32 @@ static void lend_in_views(struct fake_port *p, uint32_t i, struct frame *f)
 	frame_set_segs(f, p->views[i], n);
 }
 
+static bool sums;
+
+void fake_set_sums(bool on)
+{
+	sums = on;
+}
+
+static void sum_up(struct burst *b)
+{
+	memset(b->begin.any, 0, sizeof(b->begin.any));
+	memset(b->begin.least, 0xff, sizeof(b->begin.least));
+	for (uint32_t i = 0; i < b->n; i++)
+		for (unsigned k = 0; k < 14; k += 2) {
+			const uint8_t *head = frame_head(&b->f[i]) + k;
+			uint16_t two, least;
+
+			memcpy(&two, head, 2);
+			memcpy(&least, b->begin.least + k, 2);
+			least = two < least ? two : least;
+			memcpy(b->begin.least + k, &least, 2);
+			b->begin.any[k] |= head[0];
+			b->begin.any[k + 1] |= head[1];
+		}
+	b->is_summed = true;
+}
+
 static uint32_t fake_rx(
 	struct port *port, unsigned q, struct burst *b, uint32_t max, struct port_stats *st)
 {
@@ -212,6 +238,8 @@ static uint32_t fake_rx(
 		burst_add(b);
 		st->rx_bytes += f->len;
 	}
+	if (sums)
+		sum_up(b);
 	fq->n_lent = n;
 	pthread_mutex_unlock(&p->lock);
 	if (n) {

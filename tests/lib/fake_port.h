@@ -62,6 +62,9 @@ void fake_set_slow_tx(struct port *port, uint64_t ticks);
 // 18 as its flow (below 256): they must grow within a flow.
 void fake_check_order(struct port *port);
 
+// Whether all such ports say how the frames of a burst begin (struct burst); not at first.
+void fake_set_sums(bool sums);
+
 // What happened to a queue.
 struct fake_calls {
 	uint32_t rx, rx_done, tx, notify_rx, notify_tx, arm, disarm;

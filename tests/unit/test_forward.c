@@ -712,5 +712,8 @@ int main(void)
 		TEST(storms_are_limited),
 		TEST(spoofed_sources_are_not_learnt),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	const int failed = cmocka_run_group_tests_name("bursts as they are", tests, NULL, NULL);
+
+	fake_set_sums(true);
+	return failed + cmocka_run_group_tests_name("bursts that are summed", tests, NULL, NULL);
 }

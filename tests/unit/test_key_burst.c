@@ -158,13 +158,16 @@ static void finds_what_a_single_look_finds(const struct key_burst_ops *ops)
 		uint8_t port[FRAME_BURST];
 		bool all = true;
 
+		make(n);
 		for (uint32_t i = 0; i < n; i++) {
 			uint32_t where;
 			const uint32_t at = rnd(span);
 			key[i] = at < n_keys ? known[at] : key_of(1000000 + at);
+			memcpy(head_of(i), &key[i], ETH_ADDR_LEN);
 			all &= fdb_find(fdb, key[i], &where) != FDB_NONE;
 		}
-		assert_int_equal(ops->find(fdb, key, n, port), all);
+		assert_int_equal(ops->find(fdb, &burst, n, VID, port), all);
+		assert_false(ops->find(fdb, &burst, n, VID + 1, port));
 		n_all += all;
 		n_not += !all;
 		for (uint32_t i = 0; all && i < n; i++) {
@@ -184,26 +187,29 @@ static void knows_sources_by_port_and_time(const struct key_burst_ops *ops)
 	uint64_t key[FRAME_BURST];
 
 	assert_int_equal(fdb_new(1024, 1024, &fdb), 0);
+	make(FRAME_BURST);
 	for (uint32_t i = 0; i < FRAME_BURST; i++) {
 		key[i] = key_of(i);
+		memcpy(head_of(i) + ETH_ADDR_LEN, &key[i], ETH_ADDR_LEN);
 		fdb_learn(fdb, key[i], 5, NOW, &change);
 	}
 	for (uint32_t at = 0; at < FRAME_BURST; at++) {
 		const uint32_t n = at + 1;
 		uint32_t slot, where;
 
-		assert_true(ops->is_known(fdb, key, n, 5, NOW));
+		assert_true(ops->is_known(fdb, &burst, n, VID, 5, NOW));
+		assert_false(ops->is_known(fdb, &burst, n, VID + 1, 5, NOW));
 		fdb_learn(fdb, key[at], 6, NOW, &change);
-		assert_false(ops->is_known(fdb, key, n, 5, NOW));
-		assert_false(ops->is_known(fdb, key, FRAME_BURST, 5, NOW));
-		assert_true(ops->is_known(fdb, key, at, 5, NOW));
+		assert_false(ops->is_known(fdb, &burst, n, VID, 5, NOW));
+		assert_false(ops->is_known(fdb, &burst, FRAME_BURST, VID, 5, NOW));
+		assert_true((!at || ops->is_known(fdb, &burst, at, VID, 5, NOW)));
 		fdb_learn(fdb, key[at], 5, NOW, &change);
 		slot = fdb_find(fdb, key[at], &where);
 		*fdb_seen(fdb, slot) = NOW - 1;
-		assert_false(ops->is_known(fdb, key, n, 5, NOW));
+		assert_false(ops->is_known(fdb, &burst, n, VID, 5, NOW));
 		*fdb_seen(fdb, slot) = NOW;
 		fdb_del(fdb, key[at]);
-		assert_false(ops->is_known(fdb, key, n, 5, NOW));
+		assert_false(ops->is_known(fdb, &burst, n, VID, 5, NOW));
 		fdb_learn(fdb, key[at], 5, NOW, &change);
 	}
 	fdb_free(fdb);

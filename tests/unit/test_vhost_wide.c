@@ -149,15 +149,32 @@ static void lend_with_odd_bit(unsigned odd, unsigned bit, bool in_pieces)
 	assert_int_equal(bed.ops->lend(&bed.r, &burst, FRAME_BURST, &bed.st), CHAINS);
 }
 
-// That a burst is uniform is said of what was lent, and of each bit of the addresses and the type.
-static void test_uniform_is_each_bit(void **state)
+// How the frames of a burst begin is said of what was lent, and of each bit of the addresses and the type.
+static void test_beginnings_are_summed(void **state)
 {
 	for (unsigned s = 0; sets[s]; s++)
 		for (unsigned bit = 0; bit < 16 * 8; bit++)
 			for (unsigned p = 0; p < 6; p++) {
+				uint8_t any[14] = {0};
+				uint16_t least[7];
+
+				memset(least, 0xff, sizeof(least));
 				open_near(sets[s], 0);
 				lend_with_odd_bit(p / 2 * (CHAINS - 1) / 2, bit, p % 2);
-				assert_int_equal(burst.is_uniform, bit >= 14 * 8);
+				assert_true(burst.is_summed);
+				for (unsigned i = 0; i < CHAINS; i++)
+					for (unsigned k = 0; k < 14; k += 2) {
+						const uint8_t *head = frame_head(&burst.f[i]) + k;
+						uint16_t two;
+						memcpy(&two, head, 2);
+						any[k] |= head[0];
+						any[k + 1] |= head[1];
+						least[k / 2] =
+							two < least[k / 2] ? two : least[k / 2];
+					}
+				assert_memory_equal(burst.begin.any, any, sizeof(any));
+				assert_memory_equal(burst.begin.least, least, sizeof(least));
+				assert_int_equal(!memcmp(any, least, sizeof(any)), bit >= 14 * 8);
 				bed_close();
 			}
 }
@@ -168,7 +185,7 @@ int main(void)
 		cmocka_unit_test(test_the_event_index_is_no_head),
 		cmocka_unit_test(test_what_is_behind_the_table_is_no_descriptor),
 		cmocka_unit_test(test_half_of_all_addresses_away),
-		cmocka_unit_test(test_uniform_is_each_bit),
+		cmocka_unit_test(test_beginnings_are_summed),
 	};
 	return cmocka_run_group_tests(tests, choose_sets, NULL);
 }
