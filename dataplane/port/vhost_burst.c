@@ -121,6 +121,7 @@ static inline __attribute__((always_inline)) void lend_all(struct lending *l, st
 	struct lending now = *l;
 	uint32_t i;
 
+#pragma GCC unroll 4
 	for (i = 0; i < n; i++) {
 		struct frame *f = &b->f[i];
 		const uint8_t *p = at[i];
@@ -469,6 +470,7 @@ static inline __attribute__((always_inline)) uint64_t put_alike(const struct vie
 	const uint32_t hdr_len = sizeof(struct virtio_net_hdr_mrg_rxbuf);
 	uint64_t differ = 0;
 
+#pragma GCC unroll 4
 	for (uint32_t i = 0; i < n; i++) {
 		if (!is_fetched && i + v->ahead < n)
 			fetch_for_write(to[i + v->ahead], hdr_len);
