@@ -86,17 +86,12 @@ static inline void need_keys(struct forward *fw)
 		read_all(fw, fw->burst);
 }
 
-static inline uint64_t dst_key(const struct forward *fw, uint8_t at)
-{
-	return fw->has_keys ? fw->key.dst[at]
-			    : fdb_key(addr_in(fw->burst->f[at].buf + FRAME_HEAD_OFF), fw->vid);
-}
-
+// The source of a frame as a key. Heads are as received until they are delivered.
 static inline uint64_t src_key(const struct forward *fw, uint8_t at)
 {
-	return fw->has_keys ? fw->key.src[at]
-			    : fdb_key(addr_in(fw->burst->f[at].buf + FRAME_HEAD_OFF + ETH_ADDR_LEN),
-				      fw->vid);
+	const uint8_t *head = fw->burst->f[at].buf + FRAME_HEAD_OFF;
+
+	return fw->has_keys ? fw->key.src[at] : fdb_key(addr_in(head + ETH_ADDR_LEN), fw->vid);
 }
 
 // Forgets what the lane knows if plan or FDB changed since.
@@ -398,7 +393,8 @@ static void remember_destination(struct forward *fw, const struct frame_list *li
 	const struct frame_list *to = &fw->list[fw->touched[0]];
 	if (to->f[to->n - 1] != last || fw->burst->f[last].flags & FRAME_FLOOD)
 		return;
-	lane->dst = dst_key(fw, last);
+	// Only ports with access to one VLAN ever ask for it.
+	lane->dst = fdb_key(addr_in(fw->burst->f[last].buf + FRAME_HEAD_OFF), fw->vid);
 	lane->dst_port = fw->touched[0];
 }
 

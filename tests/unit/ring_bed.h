@@ -49,7 +49,7 @@ static struct bed {
 	const struct vhost_burst_ops *ops;
 } bed;
 
-static __attribute__((unused)) _Alignas(64) struct burst burst;
+static _Alignas(64) struct burst burst;
 static uint8_t pattern[END - A]; // what memory holds at first
 
 static inline uint8_t *host(uint64_t gpa)

@@ -186,15 +186,61 @@ static void test_one_buffer_is_other(void **state)
 					bed.desc[odd].addr = most; // this one is good
 				memcpy(before, bed.b, sizeof(before));
 				bed.ops->deliver(&bed.r, frames, list, 16, &bed.st);
+				assert_int_equal(bed.st.tx_frames == 16, kind == 2);
 				for (unsigned i = 0; i < odd; i++)
 					assert_memory_equal(host(B + i * 100) + 12, bytes[i], 64);
 				assert_true(used(0).len == 12 + 64 || !odd);
 				if (kind == 2) {
-					assert_int_equal(bed.st.tx_frames, 16);
 					assert_memory_equal(host(most) + 12, bytes[odd], 64);
 				} else {
 					assert_memory_equal(
 						host(B + odd * 100), before + odd * 100, 12 + 64);
+				}
+				bed_close();
+			}
+}
+
+// Used elements that stand there already are left alone, others are written: whichever of eight it is.
+static void test_one_used_element_is_other(void **state)
+{
+	for (unsigned s = 0; sets[s]; s++)
+		for (unsigned odd = 0; odd < CHAINS; odd++)
+			for (unsigned what = 0; what < 2; what++) {
+				open_with(sets[s], odd % N(aheads));
+				make_frames(64, 0, 0);
+				for (unsigned i = 0; i < CHAINS; i++)
+					bed.used->ring[(uint16_t)(bed.start + i) % RING] =
+						(struct vring_used_elem){what || i != odd ? i : 60,
+							!what || i != odd ? 12 + 64 : 0};
+				expect_all(list, CHAINS);
+				bed_close();
+			}
+}
+
+// Frames are lent as long as they are, and as they are, if one has another length too.
+static void test_one_lent_is_other(void **state)
+{
+	static const uint32_t lens[] = {14, 32, 33, 59, 61, 64, 96, 97, 1000};
+
+	for (unsigned s = 0; sets[s]; s++)
+		for (unsigned odd = 0; odd <= CHAINS; odd++)
+			for (unsigned k = 0; k < N(lens) * N(aheads); k++) {
+				open_with(sets[s], k % N(aheads));
+				for (unsigned i = 0; i < CHAINS; i++) {
+					const uint32_t len = i == odd ? lens[k / N(aheads)] : 60;
+					offer((uint16_t)i,
+						(struct vring_desc){A + i * SLOT, 12 + len, 0, 0});
+				}
+				assert_int_equal(
+					bed.ops->lend(&bed.r, &burst, FRAME_BURST, &bed.st),
+					CHAINS);
+				for (unsigned i = 0; i < CHAINS; i++) {
+					const uint32_t len = i == odd ? lens[k / N(aheads)] : 60;
+					uint8_t got[1000];
+
+					assert_int_equal(burst.f[i].len, len);
+					frame_copy(&burst.f[i], 0, got, len);
+					assert_memory_equal(got, host(A + i * SLOT) + 12, len);
 				}
 				bed_close();
 			}
@@ -208,6 +254,8 @@ int main(void)
 		cmocka_unit_test(test_lists_with_gaps),
 		cmocka_unit_test(test_other_headers_are_replaced),
 		cmocka_unit_test(test_one_buffer_is_other),
+		cmocka_unit_test(test_one_used_element_is_other),
+		cmocka_unit_test(test_one_lent_is_other),
 	};
 	return cmocka_run_group_tests(tests, choose_sets, NULL);
 }
