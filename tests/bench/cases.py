@@ -8,13 +8,18 @@ ALL = ("weft", "testpmd", "ovs", "floor")
 
 class Case:
     """kind: rate, paced, ping, first, idle, poll_cost. `who`: contestants. `gen`: its arguments. `part`: of
-    its own maximum, paced."""
+    its own maximum, paced. `beside`: a case that weft alone runs too, in the same rounds: what it is a part of."""
 
     def __init__(self, name, title, kind="rate", who=ALL, gen=(), setup=None, seconds=None, group="forward",
-            part=0.9):
+            part=0.9, beside=None):
         self.name, self.title, self.kind, self.who = name, title, kind, tuple(who)
         self.gen, self.setup, self.seconds, self.group = tuple(gen), setup or Setup(), seconds, group
-        self.part = part
+        self.part, self.beside = part, beside
+
+    def own_two(self):
+        """What many guests are held against: two, in the same minutes."""
+        self.beside = Case(f"{self.name}-two", "two guests", who=("weft",))
+        return self
 
 
 def forward_cases():
@@ -48,9 +53,9 @@ def forward_cases():
         Case("broadcast", "64 B, 4 guests, broadcast", who=("weft", "ovs"), gen=("--pattern", "broadcast"),
             setup=four),
         Case("guests16", "64 B, 16 guests, 10,000 addresses", who=("weft", "ovs"),
-            gen=("--pattern", "mesh", "--addresses", "10000"), setup=many),
+            gen=("--pattern", "mesh", "--addresses", "10000"), setup=many).own_two(),
         Case("guests16-mixed", "the same, every frame to another guest", who=("weft", "ovs"),
-            gen=("--pattern", "mesh", "--addresses", "10000", "--train", "1"), setup=many),
+            gen=("--pattern", "mesh", "--addresses", "10000", "--train", "1"), setup=many).own_two(),
         Case("idle16", "CPU of the idle daemon, 16 guests", kind="idle", who=("weft",), setup=many, seconds=8),
     ]
     return cases

@@ -129,10 +129,14 @@ def latency_row(res, case, near):
     return row if any(row[1:]) else None
 
 
-def share_row(res, data, two, many, near):
-    """16 guests against our own two."""
-    a, b = res.median(many, "weft", near, "mpps"), res.median(two, "weft", near, "mpps")
-    return f"{100 * a / b:.0f} %" if a and b else None
+def share_row(res, case, near):
+    """Many guests against our own two, in the same rounds."""
+    names = (case.name, case.beside.name)
+    many, two = (res.median(n, "weft", near, "mpps") for n in names)
+    if not many or not two:
+        return None
+    rounds = min(len(res.values(n, "weft", near, "mpps")) for n in names)
+    return f"{100 * many / two:.0f} % of our own rate ({many:.2f} of {two:.2f} million, in turns; {rounds} rounds)"
 
 
 def section(res, data, cases, near, word):
@@ -167,11 +171,10 @@ def section(res, data, cases, near, word):
                     "frames, by the contestant's own account, system calls included; user: cycles a frame "
                     "of the forwarding thread in user space, empty polls included; calls: system calls "
                     f"per 1000 frames; in ticks of the CPU's counter)\n\n{text}")
-    for many, title in (("guests16", "16 guests, 10,000 addresses, against two guests"),
-            ("guests16-mixed", "the same, every frame to another guest")):
-        share = share_row(res, data, "64", many, near)
+    for c in cases:
+        share = share_row(res, c, near) if c.beside else None
         if share:
-            parts.append(f"{title}: {share} of our own rate.\n")
+            parts.append(f"{c.title}, against {c.beside.title}: {share}.\n")
     return f"### Cores {word}\n\n" + "\n".join(parts) if parts else ""
 
 
