@@ -167,10 +167,10 @@ static struct key_classes read(struct burst_keys *keys, const struct burst *b, u
 
 // --- Looking up ---
 
-// Where the addresses of a burst are in the table. `word` is what is expected there, and of use while that is
-// found out.
+// Where the addresses of a burst are in the table. The word that is expected there, in halves, is of use while that
+// is found out.
 struct places {
-	uint64_t slot[FRAME_BURST], where[FRAME_BURST], word[FRAME_BURST];
+	uint32_t slot[FRAME_BURST], where[FRAME_BURST], low[FRAME_BURST], high[FRAME_BURST];
 };
 
 // The address that stands `off` bytes behind the beginning of a frame, as a key.
@@ -181,20 +181,20 @@ static inline uint64_t key_at(const struct burst *b, uint32_t i, size_t off, uin
 
 #ifdef FIND_WIDE
 
-#define GROUP 4u // keys in a vector
+#define GROUP 8u // keys in two vectors: one has the lower halves, one the upper
 
-// As fdb_mix(), four keys.
-static inline __m256i mix(__m256i key, const __m256i *secret)
+// As fdb_mix(), eight keys.
+static inline void mix(__m256i *low, __m256i *high, const __m256i *secret)
 {
-	const __m256i upper = _mm256_set1_epi64x(0xfffffff0), low = _mm256_set1_epi64x(0xffffffff);
-	__m256i by = _mm256_and_si256(_mm256_mul_epu32(key, secret[0]), upper);
+	__m256i l = *low, h = *high;
 
-	key = _mm256_xor_si256(key, _mm256_slli_epi64(by, 28));
-	by = _mm256_mul_epu32(_mm256_srli_epi64(key, 32), secret[1]);
-	key = _mm256_xor_si256(key, _mm256_and_si256(by, low));
-	key = _mm256_xor_si256(key, _mm256_srli_epi32(key, 16));
-	by = _mm256_and_si256(_mm256_mul_epu32(key, secret[2]), upper);
-	return _mm256_xor_si256(key, _mm256_slli_epi64(by, 28));
+	h = _mm256_xor_si256(h, _mm256_srli_epi32(_mm256_mullo_epi32(l, secret[0]), 4));
+	l = _mm256_xor_si256(l, _mm256_mullo_epi32(h, secret[1]));
+	l = _mm256_xor_si256(l, _mm256_srli_epi32(l, 16));
+	h = _mm256_xor_si256(h, _mm256_srli_epi32(h, 16));
+	h = _mm256_xor_si256(h, _mm256_srli_epi32(_mm256_mullo_epi32(l, secret[2]), 4));
+	*low = l;
+	*high = h;
 }
 
 static inline __m128i two_words(const void *low, const void *high)
@@ -204,9 +204,81 @@ static inline __m128i two_words(const void *low, const void *high)
 	return _mm_castpd_si128(_mm_loadh_pd(_mm_castsi128_pd(v), (const double *)high));
 }
 
+// Words 0, 1, 4 and 5 of eight, or 2, 3, 6 and 7: halves() brings them into their order.
 static inline __m256i four_words(const void *a, const void *b, const void *c, const void *d)
 {
 	return _mm256_inserti128_si256(_mm256_castsi128_si256(two_words(a, b)), two_words(c, d), 1);
+}
+
+// The lower and the upper halves of eight words.
+static inline void halves(__m256i a, __m256i b, __m256i *low, __m256i *high)
+{
+	const __m256 x = _mm256_castsi256_ps(a), y = _mm256_castsi256_ps(b);
+
+	*low = _mm256_castps_si256(_mm256_shuffle_ps(x, y, 0x88));
+	*high = _mm256_castps_si256(_mm256_shuffle_ps(x, y, 0xdd));
+}
+
+// Says where the addresses of n frames, a multiple of GROUP, are by their first choice, and starts fetching that.
+static inline void choose_first(struct places *p, const struct fdb *fdb, const struct burst *b,
+	uint32_t n, size_t off, uint64_t in_vlan)
+{
+	const uint64_t *slots = fdb->slots;
+	const __m256i used = _mm256_set1_epi32(FDB_USED);
+	const __m256i mask = _mm256_set1_epi32(0xffff);
+	const __m256i vlan = _mm256_set1_epi32((int)(in_vlan >> 32));
+	const __m128i shift = _mm_cvtsi32_si128((int)fdb->shift - 32);
+	__m256i secret[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		secret[i] = _mm256_set1_epi32((int)fdb->secret[i]);
+	for (uint32_t i = 0; i < n; i += GROUP) {
+		const uint8_t *at = b->f[i].buf + FRAME_HEAD_OFF + off;
+		const size_t step = sizeof(b->f[0]);
+		__m256i low, high;
+
+		halves(four_words(at, at + step, at + 4 * step, at + 5 * step),
+			four_words(at + 2 * step, at + 3 * step, at + 6 * step, at + 7 * step),
+			&low, &high);
+		high = _mm256_or_si256(_mm256_and_si256(high, mask), vlan);
+		mix(&low, &high, secret);
+		_mm256_storeu_si256((__m256i *)(void *)&p->slot[i], _mm256_srl_epi32(high, shift));
+		_mm256_storeu_si256((__m256i *)(void *)&p->low[i],
+			_mm256_or_si256(_mm256_slli_epi32(low, FDB_TAG_BIT), used));
+		_mm256_storeu_si256((__m256i *)(void *)&p->high[i],
+			_mm256_or_si256(_mm256_slli_epi32(high, FDB_TAG_BIT),
+				_mm256_srli_epi32(low, 32 - FDB_TAG_BIT)));
+		for (uint32_t k = 0; k < GROUP; k++)
+			__builtin_prefetch(&slots[p->slot[i + k]]);
+	}
+}
+
+static inline __m256i load_eight(const uint32_t *p)
+{
+	return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+
+// Looks at the slots of first choice of n <= HALF addresses from `first` on. Returns a bit for each that is not there;
+// of the others where[] is right in its lower bits.
+static inline uint64_t look(struct places *p, const uint64_t *slots, uint32_t first, uint32_t n)
+{
+	uint64_t there = 0;
+
+	for (uint32_t i = 0; i < n; i += GROUP) {
+		const uint32_t *s = &p->slot[first + i];
+		__m256i low, high;
+
+		halves(four_words(&slots[s[0]], &slots[s[1]], &slots[s[4]], &slots[s[5]]),
+			four_words(&slots[s[2]], &slots[s[3]], &slots[s[6]], &slots[s[7]]), &low,
+			&high);
+		low = _mm256_xor_si256(low, load_eight(&p->low[first + i]));
+		high = _mm256_xor_si256(high, load_eight(&p->high[first + i]));
+		_mm256_storeu_si256((__m256i *)(void *)&p->where[first + i], low);
+		high = _mm256_or_si256(high, _mm256_srli_epi32(low, FDB_WHERE_BITS));
+		high = _mm256_cmpeq_epi32(high, _mm256_setzero_si256());
+		there |= (uint64_t)(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(high)) << i;
+	}
+	return ~there & low_bits(n);
 }
 
 // A bit for each of four differences that is one of `where` alone.
@@ -218,68 +290,22 @@ static inline uint32_t same_address(__m256i differs)
 		_mm256_castsi256_pd(_mm256_cmpeq_epi64(others, _mm256_setzero_si256())));
 }
 
-// Says where the addresses of n frames, a multiple of GROUP, are by their first choice, and starts fetching that.
-static inline void choose_first(struct places *p, const struct fdb *fdb, const struct burst *b,
-	uint32_t n, size_t off, uint64_t in_vlan)
-{
-	const uint64_t *slots = fdb->slots;
-	const __m256i used = _mm256_set1_epi64x(FDB_USED);
-	const __m256i mask = _mm256_set1_epi64x((long long)ADDR_MASK);
-	const __m256i vlan = _mm256_set1_epi64x((long long)in_vlan);
-	const __m128i shift = _mm_cvtsi32_si128((int)fdb->shift);
-	__m256i secret[3];
-
-	for (unsigned i = 0; i < 3; i++)
-		secret[i] = _mm256_set1_epi64x(fdb->secret[i]);
-	for (uint32_t i = 0; i < n; i += GROUP) {
-		const uint8_t *at = b->f[i].buf + FRAME_HEAD_OFF + off;
-		const size_t step = sizeof(b->f[0]);
-		const __m256i read = four_words(at, at + step, at + 2 * step, at + 3 * step);
-		const __m256i mixed =
-			mix(_mm256_or_si256(_mm256_and_si256(read, mask), vlan), secret);
-		const __m256i word = _mm256_or_si256(_mm256_slli_epi64(mixed, FDB_TAG_BIT), used);
-
-		_mm256_storeu_si256((__m256i *)(void *)&p->slot[i], _mm256_srl_epi64(mixed, shift));
-		_mm256_storeu_si256((__m256i *)(void *)&p->word[i], word);
-		for (uint32_t k = 0; k < GROUP; k++)
-			__builtin_prefetch(&slots[p->slot[i + k]]);
-	}
-}
-
-// Looks at the slots of first choice of n <= HALF addresses from `first` on. Returns a bit for each that is not there;
-// of the others where[] is right in its lower bits.
-static inline uint64_t look(struct places *p, const uint64_t *slots, uint32_t first, uint32_t n)
-{
-	uint64_t there = 0;
-
-	for (uint32_t i = 0; i < n; i += GROUP) {
-		const uint64_t *slot = &p->slot[first + i];
-		const __m256i has = four_words(
-			&slots[slot[0]], &slots[slot[1]], &slots[slot[2]], &slots[slot[3]]);
-		const __m256i differs = _mm256_xor_si256(has,
-			_mm256_loadu_si256((const __m256i *)(const void *)&p->word[first + i]));
-
-		_mm256_storeu_si256((__m256i *)(void *)&p->where[first + i], differs);
-		there |= (uint64_t)same_address(differs) << i;
-	}
-	return ~there & low_bits(n);
-}
-
 // Looks through the line of first choice of the i-th address, without a branch that depends on where it is. What is
 // found is read once more, as it may have changed.
 static inline bool look_around(struct places *p, const uint64_t *slots, uint32_t i)
 {
-	const uint64_t line = p->slot[i] & ~(uint64_t)(FDB_WAYS - 1), word = p->word[i];
+	const uint64_t word = p->low[i] | (uint64_t)p->high[i] << 32;
+	const uint32_t line = p->slot[i] & ~(FDB_WAYS - 1);
 	const __m256i *v = (const __m256i *)(const void *)&slots[line];
 	const __m256i want = _mm256_set1_epi64x((long long)word);
-	const __m256i low = _mm256_xor_si256(_mm256_load_si256(v), want);
-	const __m256i high = _mm256_xor_si256(_mm256_load_si256(v + 1), want);
-	const uint32_t found = same_address(low) | same_address(high) << GROUP;
-	const uint64_t slot = line | (uint32_t)__builtin_ctz(found | 1u << (FDB_WAYS - 1));
+	const uint32_t found = same_address(_mm256_xor_si256(_mm256_load_si256(v), want)) |
+			       same_address(_mm256_xor_si256(_mm256_load_si256(v + 1), want)) << 4;
+	const uint32_t slot = line | (uint32_t)__builtin_ctz(found | 1u << (FDB_WAYS - 1));
+	const uint64_t differs = __atomic_load_n(&slots[slot], __ATOMIC_RELAXED) ^ word;
 
 	p->slot[i] = slot;
-	p->where[i] = __atomic_load_n(&slots[slot], __ATOMIC_RELAXED) ^ word;
-	return p->where[i] <= FDB_WHERE;
+	p->where[i] = (uint32_t)differs;
+	return differs <= FDB_WHERE;
 }
 
 // As locate(), as many of n frames as groups can be made of. How many is in *n.
@@ -359,8 +385,7 @@ static bool is_known(const struct fdb *fdb, const struct burst *b, uint32_t n, u
 		return false;
 	for (uint32_t i = 0; i < n; i++)
 		differs |= ((uint32_t)FDB_PORT(p.where[i]) ^ port) |
-			   (__atomic_load_n(fdb_seen(fdb, (uint32_t)p.slot[i]), __ATOMIC_RELAXED) ^
-				   now);
+			   (__atomic_load_n(fdb_seen(fdb, p.slot[i]), __ATOMIC_RELAXED) ^ now);
 	return !differs;
 }
 

@@ -136,7 +136,7 @@ def share_row(res, case, near):
     if not many or not two:
         return None
     rounds = min(len(res.values(n, "weft", near, "mpps")) for n in names)
-    return f"{100 * many / two:.0f} % of our own rate ({many:.2f} of {two:.2f} million, in turns; {rounds} rounds)"
+    return f"{100 * many / two:.0f} % of our own rate ({many:.2f} of {two:.2f} million, in turns; {rounds} round{'s' * (rounds != 1)})"
 
 
 def section(res, data, cases, near, word):
