@@ -5,6 +5,7 @@
 #include "dataplane/frame/frame.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -58,6 +59,15 @@ static inline uint64_t eth_addr(const uint8_t *mac)
 	uint64_t a = 0;
 	memcpy(&a, mac, ETH_ADDR_LEN);
 	return a;
+}
+
+// The same of eight bytes that may all be read, in one load: in pieces, what was just written as a part of something
+// larger could not be read without waiting for that.
+static inline uint64_t eth_addr_in8(const uint8_t *p)
+{
+	uint64_t v;
+	memcpy(&v, p, sizeof(v));
+	return v & htole64(0xffffffffffff);
 }
 
 static inline bool eth_is_multicast(const uint8_t *mac)

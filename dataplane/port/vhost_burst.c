@@ -510,13 +510,13 @@ static uint32_t deliver_small(struct vhost_ring *r, const struct frame *f, const
 {
 	const uint32_t hdr_len = sizeof(struct virtio_net_hdr_mrg_rxbuf);
 	const struct frame *first = &f[list[0]];
-	struct view v = view_of(r);
 	struct shapes all = shapes_none();
 	uint32_t len[FRAME_BURST];
 
 	// A list ascends: so many frames as there are places from the first to the last follow one another.
 	if (likely(list[n - 1] - list[0] == (int)n - 1 && is_split(first) && are_alike(first, n)))
 		return deliver_alike(r, first, n, ready, st);
+	struct view v = view_of(r);
 	for (uint32_t i = 0; i < n; i++)
 		len[i] = hdr_len + shapes_add(&all, &f[list[i]]);
 	const bool are_split = shapes_are_split(&all);

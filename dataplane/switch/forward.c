@@ -41,28 +41,18 @@ static struct key_classes read_all(struct forward *fw, const struct burst *b)
 	return fw->loops->read(&fw->key, b, b->n, fw->vid, lane->src, lane->dst);
 }
 
-// Eight of the bytes at p, of which the first six are an address, as a number. One load: an address that was just
-// written as a part of something larger could not be read in pieces without waiting for that.
-static inline uint64_t addr_in(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v & ADDR_MASK;
-}
-
 // An address of all frames of a burst, `off` bytes behind their beginning: not 0 if it differs from what the lane
 // knows, in any of them.
 static inline uint64_t address_differs(
 	const struct forward *fw, const struct head_sum *sum, size_t off, uint64_t lane)
 {
-	const uint64_t any = addr_in(sum->any + off);
+	const uint64_t any = eth_addr_in8(sum->any + off);
 
-	return (any ^ addr_in(sum->least + off)) | (fdb_key(any, fw->vid) ^ lane);
+	return (any ^ eth_addr_in8(sum->least + off)) | (fdb_key(any, fw->vid) ^ lane);
 }
 
-// What is known of a burst without a look at each frame, if its port knows how they begin. A tag that there may be
-// is looked for; of a source that begins with zeros (there is a vendor of these) the rest is looked at later.
+// What is known of a burst without a look at each frame, if its port knows how they begin. Whether there is a tag, or a
+// source of zeros, that is not certain from that alone is looked at frame by frame.
 static inline struct key_classes read_sum(struct forward *fw, const struct burst *b)
 {
 	const struct lane *lane = fw->rxq->lane;
@@ -75,7 +65,7 @@ static inline struct key_classes read_sum(struct forward *fw, const struct burst
 		.dst_differs = address_differs(fw, sum, 0, lane->dst),
 		.src_differs = address_differs(fw, sum, ETH_ADDR_LEN, lane->src),
 		.odd = eth_is_multicast(sum->any) || eth_is_multicast(sum->any + ETH_ADDR_LEN) ||
-		       !addr_in(sum->least + ETH_ADDR_LEN),
+		       !eth_addr_in8(sum->least + ETH_ADDR_LEN),
 	};
 }
 
@@ -91,7 +81,7 @@ static inline uint64_t src_key(const struct forward *fw, uint8_t at)
 {
 	const uint8_t *head = fw->burst->f[at].buf + FRAME_HEAD_OFF;
 
-	return fw->has_keys ? fw->key.src[at] : fdb_key(addr_in(head + ETH_ADDR_LEN), fw->vid);
+	return fw->has_keys ? fw->key.src[at] : fdb_key(eth_addr_in8(head + ETH_ADDR_LEN), fw->vid);
 }
 
 // Forgets what the lane knows if plan or FDB changed since.
@@ -394,7 +384,7 @@ static void remember_destination(struct forward *fw, const struct frame_list *li
 	if (to->f[to->n - 1] != last || fw->burst->f[last].flags & FRAME_FLOOD)
 		return;
 	// Only ports with access to one VLAN ever ask for it.
-	lane->dst = fdb_key(addr_in(fw->burst->f[last].buf + FRAME_HEAD_OFF), fw->vid);
+	lane->dst = fdb_key(eth_addr_in8(fw->burst->f[last].buf + FRAME_HEAD_OFF), fw->vid);
 	lane->dst_port = fw->touched[0];
 }
 

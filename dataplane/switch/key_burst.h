@@ -27,7 +27,8 @@ struct key_burst_ops {
 	// All of these take frames as received: the head of each starts at FRAME_HEAD_OFF and has 14 bytes at
 	// least. n is 1..FRAME_BURST, and `vid` the VLAN that all are in.
 
-	// Makes the keys of the first n frames.
+	// Makes the keys of the first n frames. Returns what is true of all of them, beside the last source and
+	// destination.
 	struct key_classes (*read)(struct burst_keys *keys, const struct burst *b, uint32_t n,
 		uint16_t vid, uint64_t last_src, uint64_t last_dst);
 

@@ -176,7 +176,7 @@ struct places {
 // The address that stands `off` bytes behind the beginning of a frame, as a key.
 static inline uint64_t key_at(const struct burst *b, uint32_t i, size_t off, uint64_t in_vlan)
 {
-	return (load64(b->f[i].buf + FRAME_HEAD_OFF + off) & ADDR_MASK) | in_vlan;
+	return eth_addr_in8(b->f[i].buf + FRAME_HEAD_OFF + off) | in_vlan;
 }
 
 #ifdef FIND_WIDE

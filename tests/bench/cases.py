@@ -8,17 +8,19 @@ ALL = ("weft", "testpmd", "ovs", "floor")
 
 class Case:
     """kind: rate, paced, ping, first, idle, poll_cost. `who`: contestants. `gen`: its arguments. `part`: of
-    its own maximum, paced. `beside`: a case that weft alone runs too, in the same rounds: what it is a part of."""
+    its own maximum, paced. `beside`: a case that weft alone runs too, in the same rounds: what it is a part of.
+    `label`: before its results, as they are told."""
 
     def __init__(self, name, title, kind="rate", who=ALL, gen=(), setup=None, seconds=None, group="forward",
-            part=0.9, beside=None):
+            part=0.9):
         self.name, self.title, self.kind, self.who = name, title, kind, tuple(who)
         self.gen, self.setup, self.seconds, self.group = tuple(gen), setup or Setup(), seconds, group
-        self.part, self.beside = part, beside
+        self.part, self.beside, self.label = part, None, ""
 
     def own_two(self):
         """What many guests are held against: two, in the same minutes."""
         self.beside = Case(f"{self.name}-two", "two guests", who=("weft",))
+        self.beside.label = "two guests: "
         return self
 
 
