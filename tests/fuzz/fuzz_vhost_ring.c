@@ -5,6 +5,7 @@
 // Input: for both rings features and size, then steps: an operation and its arguments.
 #include "dataplane/port/vhost_features.h"
 #include "dataplane/port/vhost_ring.h"
+#include "tests/lib/head_sum.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -127,8 +128,6 @@ static uint32_t lend(struct side *s, struct burst *b, uint32_t max)
 {
 	uint64_t bytes = 0;
 	uint32_t longest = 0;
-	uint8_t any[14] = {0};
-	bool same = true;
 
 	b->is_summed = false;
 	const uint32_t n = s->ops->lend(&s->r, b, max, &s->st);
@@ -137,15 +136,12 @@ static uint32_t lend(struct side *s, struct burst *b, uint32_t max)
 		check_frame(s, &b->f[i]);
 		bytes += b->f[i].len;
 		longest = b->f[i].len > longest ? b->f[i].len : longest;
-		for (unsigned k = 0; k < 14; k++) {
-			any[k] |= frame_head(&b->f[i])[k];
-			same &= frame_head(&b->f[i])[k] == frame_head(&b->f[0])[k];
-		}
 	}
 	CHECK(b->bytes == bytes && b->longest == longest);
 	if (b->is_summed && n) {
-		CHECK(!memcmp(b->begin.any, any, sizeof(any)));
-		CHECK(same == !memcmp(b->begin.least, any, sizeof(any)));
+		const struct head_sum sum = head_sum_of(b);
+		CHECK(!memcmp(b->begin.any, sum.any, 14));
+		CHECK(!memcmp(b->begin.least, sum.least, 14));
 	}
 	return n;
 }

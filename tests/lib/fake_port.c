@@ -4,6 +4,7 @@
 
 #include "dataplane/frame/offload.h"
 #include "dataplane/port/cycles.h"
+#include "tests/lib/head_sum.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -193,25 +194,6 @@ void fake_set_sums(bool on)
 	sums = on;
 }
 
-static void sum_up(struct burst *b)
-{
-	memset(b->begin.any, 0, sizeof(b->begin.any));
-	memset(b->begin.least, 0xff, sizeof(b->begin.least));
-	for (uint32_t i = 0; i < b->n; i++)
-		for (unsigned k = 0; k < 14; k += 2) {
-			const uint8_t *head = frame_head(&b->f[i]) + k;
-			uint16_t two, least;
-
-			memcpy(&two, head, 2);
-			memcpy(&least, b->begin.least + k, 2);
-			least = two < least ? two : least;
-			memcpy(b->begin.least + k, &least, 2);
-			b->begin.any[k] |= head[0];
-			b->begin.any[k + 1] |= head[1];
-		}
-	b->is_summed = true;
-}
-
 static uint32_t fake_rx(
 	struct port *port, unsigned q, struct burst *b, uint32_t max, struct port_stats *st)
 {
@@ -239,7 +221,8 @@ static uint32_t fake_rx(
 		st->rx_bytes += f->len;
 	}
 	if (sums)
-		sum_up(b);
+		b->begin = head_sum_of(b);
+	b->is_summed = sums;
 	fq->n_lent = n;
 	pthread_mutex_unlock(&p->lock);
 	if (n) {

@@ -3,6 +3,8 @@
 // it looks like what would come next. With the burst loops of every instruction set that this CPU has.
 #include "tests/unit/ring_bed.h"
 
+#include "tests/lib/head_sum.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -155,26 +157,13 @@ static void test_beginnings_are_summed(void **state)
 	for (unsigned s = 0; sets[s]; s++)
 		for (unsigned bit = 0; bit < 16 * 8; bit++)
 			for (unsigned p = 0; p < 6; p++) {
-				uint8_t any[14] = {0};
-				uint16_t least[7];
-
-				memset(least, 0xff, sizeof(least));
 				open_near(sets[s], 0);
 				lend_with_odd_bit(p / 2 * (CHAINS - 1) / 2, bit, p % 2);
 				assert_true(burst.is_summed);
-				for (unsigned i = 0; i < CHAINS; i++)
-					for (unsigned k = 0; k < 14; k += 2) {
-						const uint8_t *head = frame_head(&burst.f[i]) + k;
-						uint16_t two;
-						memcpy(&two, head, 2);
-						any[k] |= head[0];
-						any[k + 1] |= head[1];
-						least[k / 2] =
-							two < least[k / 2] ? two : least[k / 2];
-					}
-				assert_memory_equal(burst.begin.any, any, sizeof(any));
-				assert_memory_equal(burst.begin.least, least, sizeof(least));
-				assert_int_equal(!memcmp(any, least, sizeof(any)), bit >= 14 * 8);
+				const struct head_sum sum = head_sum_of(&burst);
+				assert_memory_equal(burst.begin.any, sum.any, 14);
+				assert_memory_equal(burst.begin.least, sum.least, 14);
+				assert_int_equal(!memcmp(sum.any, sum.least, 14), bit >= 14 * 8);
 				bed_close();
 			}
 }
