@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The steps of vhost_avx512.h for CPUs with AVX2: eight chains at a time too, in two halves.
 //
-// Included by vhost_burst.c only. Loads of memory that the guest may rewrite are volatile: each
+// A part of vhost_burst.c. Loads of memory that the guest may rewrite are volatile: each
 // field is read once, and what is checked is what is used.
 #pragma once
 

@@ -2,7 +2,7 @@
 // Eight chains at a time, for CPUs with AVX-512: the steps of vhost_burst.c on the common case that
 // a driver uses its descriptors in order. What is not common is refused here and done one by one.
 //
-// Included by vhost_burst.c only. Loads of memory that the guest may rewrite are volatile: each
+// A part of vhost_burst.c. Loads of memory that the guest may rewrite are volatile: each
 // field is read once, and what is checked is what is used.
 #pragma once
 

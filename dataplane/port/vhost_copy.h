@@ -2,7 +2,7 @@
 // Copies between our memory and a guest's, with exact bounds, and the fetching ahead that goes with
 // them.
 //
-// Included by vhost_burst.c only, and so compiled once per instruction set.
+// A part of vhost_burst.c, and so compiled once per instruction set.
 #pragma once
 
 #include "dataplane/port/vhost_head16.h"

@@ -2,7 +2,7 @@
 // 16 bytes in a register: how the loops over a burst tell what the beginnings of all frames are together (struct
 // head_sum).
 //
-// Included by vhost_burst.c only.
+// A part of vhost_burst.c.
 #pragma once
 
 #include <stdint.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The steps of vhost_avx512.h for CPUs without AVX2: every chain is done one by one.
 //
-// Included by vhost_burst.c only.
+// A part of vhost_burst.c.
 #pragma once
 
 #include "dataplane/port/vhost_view.h"

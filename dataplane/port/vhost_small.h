@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Whether all frames of a list are small, and of what shape: said of all at once, without a branch for each.
 //
-// Included by vhost_burst.c only.
+// A part of vhost_burst.c.
 #pragma once
 
 #include "dataplane/frame/frame.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A ring as the loops over a burst see it: in locals, and with the region of the last hit at hand.
 //
-// Included by vhost_burst.c only.
+// A part of vhost_burst.c.
 #pragma once
 
 #include "dataplane/port/vhost_ring.h"
