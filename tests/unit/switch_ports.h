@@ -5,6 +5,7 @@
 #include "dataplane/switch/switch.h"
 
 #include "tests/lib/fake_port.h"
+#include "tests/lib/wait_for.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -74,12 +75,3 @@ static inline bool entry(struct sw *sw, uint8_t last, uint16_t vid, struct switc
 	*e = (struct switch_fdb_entry){.mac = {2, 0, 0, 0, 0, last}, .vid = vid};
 	return switch_fdb_foreach(sw, find_entry, e) == 1;
 }
-
-// Waits until `cond` holds; fails after ten seconds.
-#define WAIT_FOR(cond)                                                           \
-	do {                                                                     \
-		for (unsigned tries = 0; !(cond); tries++) {                     \
-			assert_true(tries < 10000);                              \
-			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); \
-		}                                                                \
-	} while (0)

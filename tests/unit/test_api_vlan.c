@@ -2,10 +2,8 @@
 // What vlan.show says of access ports, trunks and native VLANs, and that it makes no object twice.
 #include "control/api.h"
 
-#include "control/loop.h"
-#include "tests/lib/fake_switch.h"
+#include "tests/unit/daemon_bed.h"
 
-#include <event2/event.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -21,24 +19,15 @@ static int setup(void **state)
 		"- {name: a, type: vhost-user, socket: /tmp/weft-a, vlan: {trunk: [2-5], native: "
 		"3}}\n"
 		"- {name: b, type: vhost-user, socket: /tmp/weft-b, vlan: {access: 4}}\n";
-	struct config_error cerr;
-	struct config *config;
-	struct error err;
 
-	d = (struct daemon){.config_path = "/tmp/weft-none.yaml"};
-	assert_int_equal(config_parse(text, sizeof(text) - 1, &config, &cerr), 0);
-	d.base = event_base_new();
-	assert_int_equal(switch_new(&config->sw, &d.sw, &err), 0);
-	assert_int_equal(loop_start(&d, config, &err), 0);
-	config_free(config);
+	d = (struct daemon){0};
+	daemon_open(&d, text);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	loop_stop(&d);
-	switch_free(d.sw);
-	event_base_free(d.base);
+	daemon_close(&d);
 	return 0;
 }
 

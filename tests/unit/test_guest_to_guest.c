@@ -3,10 +3,9 @@
 // them, cut for one that takes them of the other IP version alone, or no work at all. No VMM of today's distributions offers USO, so that no test with
 // real guests does this.
 #include "dataplane/port/vhost_features.h"
-#include "dataplane/switch/switch.h"
 
 #include "tests/lib/craft.h"
-#include "tests/lib/echo.h"
+#include "tests/unit/guest_bed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,8 +24,7 @@ static const uint64_t USO = FEATURE(VIRTIO_NET_F_CSUM) | FEATURE(VIRTIO_NET_F_GU
 			    FEATURE(VIRTIO_NET_F_HOST_USO) | FEATURE(VIRTIO_NET_F_GUEST_USO4) |
 			    FEATURE(VIRTIO_NET_F_GUEST_USO6);
 
-static char dir[] = "/tmp/weft-test-XXXXXX";
-static struct sw *sw;
+static struct guest_bed bed;
 #define N_GUESTS 5
 static struct front_guest guests[N_GUESTS]; // station i + 1
 static const uint64_t features[N_GUESTS] = {
@@ -37,35 +35,13 @@ static const uint64_t features[N_GUESTS] = {
 	BASE | (USO & ~FEATURE(VIRTIO_NET_F_GUEST_USO4)),
 };
 
-static bool is_up(const char *name)
-{
-	struct switch_port p;
-
-	return !switch_port_find(sw, name, &p) && p.link_up;
-}
-
 static int open_all(void **state)
 {
-	struct switch_config config = {.n_workers = 1, .cores = {-1}};
-	struct error err = {0};
-
-	assert_non_null(mkdtemp(dir));
-	assert_int_equal(switch_new(&config, &sw, &err), 0);
-	for (unsigned i = 0; i < N_GUESTS; i++) {
-		struct switch_port_config c = {.port.type = "vhost-user", .vlan.access = 1};
-		struct front_guest_config g = {
-			.features = features[i], .ring_size = 256, .tx_buf = 32768};
-
-		snprintf(c.port.name, sizeof(c.port.name), "g%u", i);
-		snprintf(c.port.socket, sizeof(c.port.socket), "%s/%u", dir, i);
-		g.socket = c.port.socket;
-		assert_int_equal(switch_port_add(sw, &c, &err), 0);
-		assert_int_equal(front_guest_init(&guests[i], &g), 0);
-		assert_int_equal(front_guest_connect(&guests[i]), 0);
-		for (unsigned t = 0; !is_up(c.port.name) && t < ECHO_WAIT_MS; t++)
-			usleep(1000);
-		assert_true(is_up(c.port.name));
-	}
+	guest_bed_open(&bed);
+	for (unsigned i = 0; i < N_GUESTS; i++)
+		guest_bed_add(&bed, i, &guests[i],
+			(struct front_guest_config){
+				.features = features[i], .ring_size = 256, .tx_buf = 32768});
 	return 0;
 }
 
@@ -73,8 +49,7 @@ static int close_all(void **state)
 {
 	for (unsigned i = 0; i < N_GUESTS; i++)
 		front_guest_fini(&guests[i]);
-	switch_free(sw);
-	return rmdir(dir);
+	return guest_bed_close(&bed);
 }
 
 static void make_segment(struct craft *c, uint8_t to, bool ipv6)
@@ -188,10 +163,10 @@ static void segments_of_who_did_not_agree_are_dropped(void **state)
 	const struct virtio_net_hdr claim = craft_claim(&c, VIRTIO_NET_HDR_GSO_UDP_L4, GSO_SIZE);
 	assert_int_equal(front_guest_send(&guests[2], 0, &claim, c.b, c.len, ECHO_WAIT_MS), 0);
 	assert_int_equal(front_guest_flush(&guests[2], 0, ECHO_WAIT_MS), 0);
-	assert_int_equal(switch_port_find(sw, "g2", &p), 0);
+	assert_int_equal(switch_port_find(bed.sw, "g2", &p), 0);
 	// Without CSUM its header says nothing: a plain frame, longer than any MTU.
 	assert_int_equal(p.stats.rx_frames, 1);
-	assert_int_equal(switch_port_find(sw, "g1", &p), 0);
+	assert_int_equal(switch_port_find(bed.sw, "g1", &p), 0);
 	assert_int_equal(p.stats.drop[DROP_too_long], 1);
 }
 

@@ -3,14 +3,12 @@
 #include "control/metrics.h"
 
 #include "control/health.h"
-#include "control/loop.h"
 #include "control/now.h"
-#include "tests/lib/fake_switch.h"
+#include "tests/unit/daemon_bed.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <event2/buffer.h>
-#include <event2/event.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,25 +28,16 @@ static int setup(void **state)
 		"ports:\n"
 		"- {name: vm.1_a-b, type: vhost-user, socket: /tmp/weft-vm1.sock, queues: 2}\n"
 		"- {name: nic, type: af-xdp, device: nosuch0}\n";
-	struct config_error cerr;
-	struct config *config;
-	struct error err;
 
-	d = (struct daemon){.config_path = "/tmp/weft-none.yaml"};
-	assert_int_equal(config_parse(text, sizeof(text) - 1, &config, &cerr), 0);
-	d.base = event_base_new();
-	assert_int_equal(switch_new(&config->sw, &d.sw, &err), 0);
-	assert_int_equal(loop_start(&d, config, &err), 0);
-	config_free(config);
+	d = (struct daemon){0};
+	daemon_open(&d, text);
 	switch_tick(d.sw);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	loop_stop(&d);
-	switch_free(d.sw);
-	event_base_free(d.base);
+	daemon_close(&d);
 	return 0;
 }
 

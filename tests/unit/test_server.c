@@ -3,9 +3,8 @@
 #include "control/server.h"
 
 #include "control/client.h"
-#include "control/loop.h"
 #include "control/events.h"
-#include "tests/lib/fake_switch.h"
+#include "tests/unit/daemon_bed.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -38,8 +37,6 @@ static int setup(void **state)
 	static const char text[] = "ports:\n"
 				   "- {name: vm1, type: vhost-user, socket: /tmp/weft-vm1.sock}\n"
 				   "- {name: nic, type: af-xdp, device: nosuch0}\n";
-	struct config_error cerr;
-	struct config *config;
 	struct error err;
 	struct rlimit lim;
 
@@ -50,15 +47,11 @@ static int setup(void **state)
 	strcpy(dir, "/tmp/weft-srv-XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/api.sock", dir);
-	d = (struct daemon){.config_path = "/tmp/weft-none.yaml"};
-	assert_int_equal(config_parse(text, sizeof(text) - 1, &config, &cerr), 0);
+	d = (struct daemon){0};
 	assert_int_equal(server_new(path, &d.server, &err), 0);
 	assert_int_equal(server_rights(d.server, "", "", &err), 0);
-	d.base = event_base_new();
-	assert_int_equal(switch_new(&config->sw, &d.sw, &err), 0);
-	assert_int_equal(loop_start(&d, config, &err), 0);
+	daemon_open(&d, text);
 	assert_int_equal(server_start(d.server, &d), 0);
-	config_free(config);
 	return 0;
 }
 
@@ -66,9 +59,7 @@ static int teardown(void **state)
 {
 	server_free(d.server);
 	d.server = NULL;
-	loop_stop(&d);
-	switch_free(d.sw);
-	event_base_free(d.base);
+	daemon_close(&d);
 	return rmdir(dir); // socket and lock are gone
 }
 

@@ -5,6 +5,7 @@
 
 #include "tests/lib/fake_port.h"
 #include "tests/lib/switch_load.h"
+#include "tests/lib/wait_for.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -17,14 +18,6 @@
 #include <cmocka.h>
 
 const struct port_ops *const port_types[] = {&fake_port_ops, NULL};
-
-#define WAIT_FOR(cond)                                                           \
-	do {                                                                     \
-		for (unsigned tries = 0; !(cond); tries++) {                     \
-			assert_true(tries < 10000);                              \
-			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); \
-		}                                                                \
-	} while (0)
 
 static struct switch_port port(struct sw *sw, const char *name)
 {

@@ -2,9 +2,8 @@
 // A VMM that makes the descriptor for its calls blocking and full: the worker waits in a write to it,
 // but not for good, and the other guests go on.
 #include "dataplane/port/vhost_features.h"
-#include "dataplane/switch/switch.h"
 
-#include "tests/lib/echo.h"
+#include "tests/unit/guest_bed.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -20,41 +19,17 @@
 
 enum { SENDER, RECEIVER, HOSTILE, GUESTS };
 
-static char dir[32];
-static struct sw *sw;
+static struct guest_bed bed;
 static struct front_guest guests[GUESTS];
-
-static bool is_up(const char *name)
-{
-	struct switch_port p;
-
-	return !switch_port_find(sw, name, &p) && p.link_up;
-}
 
 static int open_all(void **state)
 {
-	struct switch_config config = {.n_workers = 1, .cores = {-1}};
-	struct error err = {0};
-
-	strcpy(dir, "/tmp/weft-test-XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	assert_int_equal(switch_new(&config, &sw, &err), 0);
-	for (unsigned i = 0; i < GUESTS; i++) {
-		struct switch_port_config c = {.port.type = "vhost-user", .vlan.access = 1};
-		// Without EVENT_IDX a guest that does not poll is called for every burst.
-		struct front_guest_config g = {
-			.features = FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_NET_F_MRG_RXBUF)};
-
-		snprintf(c.port.name, sizeof(c.port.name), "g%u", i);
-		snprintf(c.port.socket, sizeof(c.port.socket), "%s/%u", dir, i);
-		g.socket = c.port.socket;
-		assert_int_equal(switch_port_add(sw, &c, &err), 0);
-		assert_int_equal(front_guest_init(&guests[i], &g), 0);
-		assert_int_equal(front_guest_connect(&guests[i]), 0);
-		for (unsigned t = 0; !is_up(c.port.name) && t < ECHO_WAIT_MS; t++)
-			usleep(1000);
-		assert_true(is_up(c.port.name));
-	}
+	guest_bed_open(&bed);
+	// Without EVENT_IDX a guest that does not poll is called for every burst.
+	for (unsigned i = 0; i < GUESTS; i++)
+		guest_bed_add(&bed, i, &guests[i],
+			(struct front_guest_config){.features = FEATURE(VIRTIO_F_VERSION_1) |
+								FEATURE(VIRTIO_NET_F_MRG_RXBUF)});
 	return 0;
 }
 
@@ -67,8 +42,7 @@ static int close_all(void **state)
 		(void)!eventfd_read(guests[HOSTILE].queues[0].call, &count);
 	for (unsigned i = 0; i < GUESTS; i++)
 		front_guest_fini(&guests[i]);
-	switch_free(sw);
-	return rmdir(dir);
+	return guest_bed_close(&bed);
 }
 
 // Nobody has sent to the sender, so what it sends goes to all others.
@@ -98,7 +72,7 @@ static void calls_that_wait(void **state)
 	for (unsigned i = 1; i < 100; i++)
 		expect_frame(i);
 	for (unsigned i = 0; i < ECHO_WAIT_MS && !closed; i++) {
-		switch_tick(sw);
+		switch_tick(bed.sw);
 		closed = vhost_front_is_closed(&guests[HOSTILE].front, 1);
 	}
 	assert_true(closed);
@@ -141,7 +115,7 @@ static void calls_that_many_wait_for(void **state)
 	for (unsigned i = 1; i < 20; i++)
 		expect_frame(i);
 	for (unsigned i = 0; i < ECHO_WAIT_MS && !closed; i++) {
-		switch_tick(sw);
+		switch_tick(bed.sw);
 		closed = vhost_front_is_closed(&guests[HOSTILE].front, 1);
 	}
 	assert_true(closed);
@@ -154,7 +128,7 @@ static bool is_asleep(void)
 {
 	struct switch_worker w;
 
-	return !switch_worker_get(sw, 0, &w) && w.asleep;
+	return !switch_worker_get(bed.sw, 0, &w) && w.asleep;
 }
 
 // Bug: a VMM may say that there is no descriptor for kicks, which means that its ring is to be polled. The

@@ -9,6 +9,7 @@
 #include "dataplane/switch/switch.h"
 #include "tests/lib/fake_port.h"
 #include "tests/lib/switch_load.h"
+#include "tests/lib/wait_for.h"
 
 #include <sched.h>
 #include <setjmp.h>
@@ -142,15 +143,6 @@ static void a_worker_has_a_name_and_no_signals(void **state)
 }
 
 // --- Sleep ---
-
-// Waits until `cond` holds; fails after ten seconds.
-#define WAIT_FOR(cond)                                                           \
-	do {                                                                     \
-		for (unsigned tries = 0; !(cond); tries++) {                     \
-			assert_true(tries < 10000);                              \
-			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); \
-		}                                                                \
-	} while (0)
 
 static void send_one(struct port *port)
 {
