@@ -182,9 +182,10 @@ static inline void put_small_headers(uint8_t *const *to, uint32_t n)
 		put_header(to[i], 0, SMALL_HIGH, true);
 }
 
-// As put_small_all() of split frames that follow one another, `len` bytes each.
+// As put_small_all() of split frames, `len` bytes each. See nth_frame().
 static inline __attribute__((always_inline)) uint64_t put_alike(const struct view *v,
-	uint8_t *const *to, const struct frame *f, uint32_t len, uint32_t n, bool is_fetched)
+	uint8_t *const *to, const struct frame *f, const uint8_t *list, uint32_t len, uint32_t n,
+	bool is_fetched)
 {
 	const uint32_t hdr_len = sizeof(struct virtio_net_hdr_mrg_rxbuf);
 	uint64_t differ = 0;
@@ -194,16 +195,18 @@ static inline __attribute__((always_inline)) uint64_t put_alike(const struct vie
 		if (!is_fetched && i + v->ahead < n)
 			fetch_for_write(to[i + v->ahead], hdr_len);
 		differ |= header_differs(to[i], 0, SMALL_HIGH);
-		put_split(to[i] + hdr_len, &f[i], len);
+		put_split(to[i] + hdr_len, nth_frame(f, list, i), len);
 	}
 	return differ;
 }
 
-// As deliver_small(), of split frames that are alike and follow one another.
-static uint32_t deliver_alike(struct vhost_ring *r, const struct frame *f, uint32_t n,
-	uint32_t ready, struct port_stats *st)
+// As deliver_small(), of split frames that are alike. See nth_frame().
+static inline __attribute__((always_inline)) uint32_t deliver_alike(struct vhost_ring *r,
+	const struct frame *f, const uint8_t *list, uint32_t n, uint32_t ready,
+	struct port_stats *st)
 {
-	const uint32_t len = f->len, hdr_len = sizeof(struct virtio_net_hdr_mrg_rxbuf);
+	const uint32_t len = nth_frame(f, list, 0)->len;
+	const uint32_t hdr_len = sizeof(struct virtio_net_hdr_mrg_rxbuf);
 	uint8_t *const *to = r->ready_at;
 	struct view v = view_of(r);
 	uint64_t differ;
@@ -211,31 +214,41 @@ static uint32_t deliver_alike(struct vhost_ring *r, const struct frame *f, uint3
 	n = flat_targets(r, &v, NULL, NULL, usable(r, ready, len), n, len);
 	put_used_all(r, n, r->ready, NULL, hdr_len + len);
 	if (unlikely(n > v.ahead))
-		differ = put_alike(&v, to, f, len, n, false);
+		differ = put_alike(&v, to, f, list, len, n, false);
 	else if (likely(len == FRAME_HEAD + 32))
-		differ = put_alike(&v, to, f, FRAME_HEAD + 32, n, true);
+		differ = put_alike(&v, to, f, list, FRAME_HEAD + 32, n, true);
 	else
-		differ = put_alike(&v, to, f, len, n, true);
+		differ = put_alike(&v, to, f, list, len, n, true);
 	if (unlikely(differ))
 		put_small_headers(to, n);
 	finish(r, n, (uint64_t)n * len, st);
 	return n;
 }
 
-// Delivers frames if all are small and of one shape, behind long headers that ask for nothing, as long as each finds a
-// flat buffer. Returns how many.
-static uint32_t deliver_small(struct vhost_ring *r, const struct frame *f, const uint8_t *list,
+// As deliver_small(), of split frames that are alike and follow one another, the first at f.
+static __attribute__((noinline)) uint32_t deliver_row(struct vhost_ring *r, const struct frame *f,
 	uint32_t n, uint32_t ready, struct port_stats *st)
 {
+	return deliver_alike(r, f, NULL, n, ready, st);
+}
+
+// As deliver_small(), of split frames that are alike.
+static __attribute__((noinline)) uint32_t deliver_picked(struct vhost_ring *r,
+	const struct frame *f, const uint8_t *list, uint32_t n, uint32_t ready,
+	struct port_stats *st)
+{
+	return deliver_alike(r, f, list, n, ready, st);
+}
+
+// As deliver_small(), of frames of several lengths.
+static __attribute__((noinline)) uint32_t deliver_mixed(struct vhost_ring *r, const struct frame *f,
+	const uint8_t *list, uint32_t n, uint32_t ready, struct port_stats *st)
+{
 	const uint32_t hdr_len = sizeof(struct virtio_net_hdr_mrg_rxbuf);
-	const struct frame *first = &f[list[0]];
 	struct shapes all = shapes_none();
+	struct view v = view_of(r);
 	uint32_t len[FRAME_BURST];
 
-	// A list ascends: so many frames as there are places from the first to the last follow one another.
-	if (likely(list[n - 1] - list[0] == (int)n - 1 && is_split(first) && are_alike(first, n)))
-		return deliver_alike(r, first, n, ready, st);
-	struct view v = view_of(r);
 	for (uint32_t i = 0; i < n; i++)
 		len[i] = hdr_len + shapes_add(&all, &f[list[i]]);
 	const bool are_split = shapes_are_split(&all);
@@ -260,6 +273,23 @@ static uint32_t deliver_small(struct vhost_ring *r, const struct frame *f, const
 		put_small_headers(to, n);
 	finish(r, n, bytes, st);
 	return n;
+}
+
+// Delivers frames if all are small and of one shape, behind long headers that ask for nothing, as long as each finds a
+// flat buffer. Returns how many.
+static inline uint32_t deliver_small(struct vhost_ring *r, const struct frame *f,
+	const uint8_t *list, uint32_t n, uint32_t ready, struct port_stats *st)
+{
+	const struct frame *first = &f[list[0]];
+
+	// A list ascends: so many frames as there are places from the first to the last follow one another.
+	if (likely(list[n - 1] - list[0] == (int)n - 1)) {
+		if (likely(is_split(first) && are_alike(first, NULL, n)))
+			return deliver_row(r, first, n, ready, st);
+	} else if (is_split(first) && are_alike(f, list, n)) {
+		return deliver_picked(r, f, list, n, ready, st);
+	}
+	return deliver_mixed(r, f, list, n, ready, st);
 }
 
 // Fetches what lies behind the head of a frame in one piece, and where it goes. Of longer ones than a

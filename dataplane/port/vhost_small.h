@@ -65,24 +65,32 @@ static inline bool is_whole(const struct frame *f)
 	return (frame_shape(f) & WHOLE_MASK) == WHOLE_SHAPE && !f->n_segs && f->len <= WHOLE_MAX;
 }
 
-// Whether n frames, one behind the other, begin with the same 16 bytes as the first: length, shape, and the length of
-// their segment.
-static inline bool are_alike(const struct frame *f, uint32_t n)
+// The i-th frame of a list; NULL: of those that follow one another.
+static inline const struct frame *nth_frame(const struct frame *f, const uint8_t *list, uint32_t i)
+{
+	return &f[list ? list[i] : i];
+}
+
+// Whether n frames begin with the same 16 bytes: length, shape, and the length of their segment. See nth_frame().
+static inline __attribute__((always_inline)) bool are_alike(
+	const struct frame *f, const uint8_t *list, uint32_t n)
 {
 #ifdef __SSE4_1__
-	const __m128i first = _mm_load_si128((const __m128i *)(const void *)f);
+	const __m128i first = _mm_load_si128((const __m128i *)(const void *)nth_frame(f, list, 0));
 	__m128i differ = _mm_setzero_si128();
 
 #pragma GCC unroll 4
-	for (uint32_t i = 1; i < n; i++)
-		differ = _mm_or_si128(differ,
-			_mm_xor_si128(first, _mm_load_si128((const __m128i *)(const void *)&f[i])));
+	for (uint32_t i = 1; i < n; i++) {
+		const void *p = nth_frame(f, list, i);
+		differ = _mm_or_si128(
+			differ, _mm_xor_si128(first, _mm_load_si128((const __m128i *)p)));
+	}
 	return _mm_testz_si128(differ, differ);
 #else
 	bool differ = false;
 
 	for (uint32_t i = 1; i < n; i++)
-		differ |= memcmp(f, &f[i], 16) != 0;
+		differ |= memcmp(nth_frame(f, list, 0), nth_frame(f, list, i), 16) != 0;
 	return !differ;
 #endif
 }

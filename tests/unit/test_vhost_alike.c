@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Small frames that are alike and follow one another go a way of their own: that nothing else takes it, and that what
-// takes it arrives as it is. With the burst loops of every instruction set that this CPU has.
+// Small frames that are alike go a way of their own, and another if they follow one another too: that nothing else takes
+// it, and that what takes it arrives as it is. With the burst loops of every instruction set that this CPU has.
 #include "tests/unit/ring_bed.h"
 
 static const uint8_t plain[12] = {[10] = 1};
@@ -38,14 +38,27 @@ static void open_with(const struct vhost_burst_ops *ops, unsigned ahead)
 	bed.r.ahead = aheads[ahead];
 }
 
+// All frames, or all but one. Returns how many.
+static unsigned pick(uint8_t some[CHAINS], unsigned but)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < CHAINS; i++)
+		if (i != but)
+			some[n++] = (uint8_t)i;
+	return n;
+}
+
 static void test_each_length(void **state)
 {
+	uint8_t some[CHAINS];
+
 	for (unsigned s = 0; sets[s]; s++)
-		for (unsigned k = 0; k < N(aheads); k++)
+		for (unsigned k = 0; k < 2 * N(aheads); k++)
 			for (uint32_t len = 14; len < 110; len++) {
-				open_with(sets[s], k);
+				open_with(sets[s], k / 2);
 				make_frames(len, 0, 0);
-				expect_all(list, CHAINS);
+				expect_all(some, pick(some, k % 2 ? CHAINS / 2 : CHAINS));
 				bed_close();
 			}
 }
@@ -76,14 +89,17 @@ static void in_two_pieces(unsigned i, struct frame_seg *two)
 	f->seg.base = NULL;
 }
 
-// One of them is other than the rest, in any respect and at any place.
+// One of them is other than the rest, in any respect and at any place; in a row and with a gap in it.
 static void test_one_is_other(void **state)
 {
 	struct frame_seg two[2];
+	uint8_t some[CHAINS];
 
 	for (unsigned s = 0; sets[s]; s++)
 		for (unsigned odd = 0; odd < CHAINS; odd++)
-			for (unsigned kind = 0; kind < 7; kind++) {
+			for (unsigned k = 0; k < 2 * 7; k++) {
+				const unsigned kind = k / 2, but = k % 2 ? CHAINS / 2 : CHAINS;
+
 				open_with(sets[s], (odd + kind) % N(aheads));
 				make_frames(64, 0, 0);
 				switch (kind) {
@@ -109,7 +125,7 @@ static void test_one_is_other(void **state)
 				default:
 					reshape(odd, 200, 32, 0);
 				}
-				expect_all(list, CHAINS);
+				expect_all(some, pick(some, but));
 				bed_close();
 			}
 }
